@@ -1,0 +1,1 @@
+"""Into QuPath: labels to annotation objects, and projects behind one protocol."""

@@ -1,0 +1,1 @@
+"""A QuPath project behind one protocol: embedded store, paquo, GeoJSON."""

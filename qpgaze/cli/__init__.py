@@ -1,0 +1,22 @@
+"""The command line: parse, call one function of the library, print.
+
+Each verb family lives in a file of its own that is imported when its verb is used, so that
+``qpgaze --help`` answers at once. Results go to stdout, progress and messages to stderr. Exit
+status: 0 fine, 1 a check found problems, 2 wrong use or a failed operation.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from qpgaze.cli.app import app
+
+
+def main() -> None:
+    """Run the command line and leave with its exit status."""
+    from qpgaze.cli.app import run
+
+    sys.exit(run(sys.argv[1:]))
+
+
+__all__ = ["app", "main"]

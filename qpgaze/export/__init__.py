@@ -1,0 +1,1 @@
+"""Tiles with COCO labels."""

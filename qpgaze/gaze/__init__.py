@@ -1,0 +1,1 @@
+"""Where the eye was on the slide: mapping, fixations, labels. Pure functions."""

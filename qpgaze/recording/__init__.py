@@ -1,0 +1,1 @@
+"""Sources of gaze and the recorder that writes a session."""

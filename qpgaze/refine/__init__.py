@@ -1,0 +1,1 @@
+"""Coarse labels to good labels: pure functions over records and a slide."""

@@ -1,0 +1,1 @@
+"""Readers and trackers of known error; they return the truth."""

@@ -1,0 +1,1 @@
+"""Pixels of a slide behind one protocol."""
