@@ -237,6 +237,13 @@ class Affine(Generic[S, T]):
         return float(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
 
     def __call__(self, points: Points[S]) -> Points[T]:
+        """Carry points from the source frame into the target frame.
+
+        Raises
+        ------
+        FrameError
+            If the points are in another frame than the source.
+        """
         require(self.source, points.frame)
         return Points(self.target, points.xy @ self.matrix[:, :2].T + self.matrix[:, 2])
 
@@ -324,6 +331,13 @@ class ClockRelation(Generic[C, D]):
     uncertainty_us: int = 0
 
     def __call__(self, times: Times[C]) -> Times[D]:
+        """Tell what the target clock reads at these moments of the source clock.
+
+        Raises
+        ------
+        FrameError
+            If the times are on another clock than the source.
+        """
         require(self.source, times.clock)
         drift = np.rint((times.t_us - self.at_us) * (self.drift_ppm * 1e-6)).astype(np.int64)
         return Times(self.target, times.t_us + self.offset_us + drift)

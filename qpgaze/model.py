@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid5
 
@@ -22,9 +21,6 @@ from qpgaze.keys import LabelEvent
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
-
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
-
 
 # -- geometry helpers --------------------------------------------------------------------------
 
@@ -195,7 +191,7 @@ class ViewerState:
     covers: tuple[Cover, ...] = ()
     read_us: int | None = None
     painted_us: int | None = None
-    extra: Mapping[str, Any] = field(default=_NOTHING, compare=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def screen_to_viewer(self) -> Affine[ScreenPx, ViewerPx] | None:
         """Return the map from the desktop into this viewer, None while it is not shown."""
