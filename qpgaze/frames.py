@@ -115,7 +115,7 @@ def _frozen(array: npt.ArrayLike, dtype: type[np.generic], shape_tail: tuple[int
     return value
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Points(Generic[F]):
     """Points in one frame.
 
@@ -139,8 +139,9 @@ class Points(Generic[F]):
     frame: type[F]
     xy: FloatArray
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "xy", _frozen(self.xy, np.float64, (2,)))
+    def __init__(self, frame: type[F], xy: npt.ArrayLike) -> None:
+        object.__setattr__(self, "frame", frame)
+        object.__setattr__(self, "xy", _frozen(xy, np.float64, (2,)))
 
     @property
     def x(self) -> FloatArray:
@@ -173,7 +174,7 @@ class Points(Generic[F]):
         return self  # type: ignore[return-value]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Affine(Generic[S, T]):
     """An affine map from one frame into another.
 
@@ -203,11 +204,13 @@ class Affine(Generic[S, T]):
     target: type[T]
     matrix: FloatArray
 
-    def __post_init__(self) -> None:
-        matrix = _frozen(self.matrix, np.float64, (3,))
-        if matrix.shape != (2, 3):
-            raise FrameError(f"Expected a matrix of shape (2, 3), but {matrix.shape} came.")
-        object.__setattr__(self, "matrix", matrix)
+    def __init__(self, source: type[S], target: type[T], matrix: npt.ArrayLike) -> None:
+        frozen = _frozen(matrix, np.float64, (3,))
+        if frozen.shape != (2, 3):
+            raise FrameError(f"Expected a matrix of shape (2, 3), but {frozen.shape} came.")
+        object.__setattr__(self, "source", source)
+        object.__setattr__(self, "target", target)
+        object.__setattr__(self, "matrix", frozen)
 
     @classmethod
     def from_three_points(cls, source: Points[S], target: Points[T]) -> Affine[S, T]:
@@ -277,7 +280,7 @@ class Affine(Generic[S, T]):
         return Affine(self.target, self.source, np.column_stack([back, -back @ self.matrix[:, 2]]))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Times(Generic[C]):
     """Moments on one clock.
 
@@ -291,8 +294,9 @@ class Times(Generic[C]):
     clock: type[C]
     t_us: IntArray
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "t_us", _frozen(self.t_us, np.int64, ()))
+    def __init__(self, clock: type[C], t_us: npt.ArrayLike) -> None:
+        object.__setattr__(self, "clock", clock)
+        object.__setattr__(self, "t_us", _frozen(t_us, np.int64, ()))
 
     def __len__(self) -> int:
         return len(self.t_us)

@@ -28,3 +28,33 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"shared_data: no folder {folder.name} beside the checkout")
     return folder
+
+
+# A skip hides a check. Only what this machine may rightly lack can be skipped: each such test
+# carries one of these markers, and any other skip fails the run.
+MAY_BE_SKIPPED = {"qupath", "train", "gpu", "hardware", "shared_data"}
+_wrong_skips: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    allowed = MAY_BE_SKIPPED & set(report.keywords)
+    if report.skipped and not hasattr(report, "wasxfail") and not allowed:
+        _wrong_skips.append(report.nodeid)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.skipped:
+        _wrong_skips.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _wrong_skips and not hasattr(session.config, "workerinput"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _wrong_skips:
+        terminalreporter.section("skipped without leave", red=True, bold=True)
+        marks = ", ".join(sorted(MAY_BE_SKIPPED))
+        for nodeid in _wrong_skips:
+            terminalreporter.line(f"{nodeid} carries none of the markers {marks}")
