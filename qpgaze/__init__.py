@@ -12,32 +12,39 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "QpgazeError": "qpgaze.errors",
+    "annotate_project": "qpgaze.workflows",
+    "create_project": "qpgaze.bridge",
+    "export_project": "qpgaze.workflows",
+    "open_project": "qpgaze.bridge",
     "open_session": "qpgaze.session",
     "open_slide": "qpgaze.slides",
-    "open_project": "qpgaze.bridge",
-    "annotate": "qpgaze.workflows",
-    "refine": "qpgaze.workflows",
-    "export_coco": "qpgaze.workflows",
-    "QpgazeError": "qpgaze.errors",
+    "read_labels": "qpgaze.workflows",
+    "refine_labels": "qpgaze.refine",
+    "refine_project": "qpgaze.workflows",
 }
 
 __all__ = [
     "QpgazeError",
     "__version__",
-    "annotate",
-    "export_coco",
+    "annotate_project",
+    "create_project",
+    "export_project",
     "open_project",
     "open_session",
     "open_slide",
-    "refine",
+    "read_labels",
+    "refine_labels",
+    "refine_project",
 ]
 
 if TYPE_CHECKING:
-    from qpgaze.bridge import open_project
+    from qpgaze.bridge import create_project, open_project
     from qpgaze.errors import QpgazeError
+    from qpgaze.refine import refine_labels
     from qpgaze.session import open_session
     from qpgaze.slides import open_slide
-    from qpgaze.workflows import annotate, export_coco, refine
+    from qpgaze.workflows import annotate_project, export_project, read_labels, refine_project
 
 
 def __getattr__(name: str) -> Any:

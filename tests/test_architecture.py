@@ -80,7 +80,7 @@ def test_the_frames_of_the_page_are_those_of_the_code() -> None:
     assert drawn == {frame.__name__ for frame in frames.Frame.__subclasses__()}
 
 
-HEAVY = "jpype paquo torch pandas pyarrow numba scipy skimage".split()
+HEAVY = ["jpype", "paquo", "torch", "pandas", "pyarrow", "numba", "scipy", "skimage"]
 
 
 @pytest.mark.parametrize(

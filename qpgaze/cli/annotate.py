@@ -1,0 +1,88 @@
+"""``qpgaze annotate``: a session's labels into a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qpgaze.cli.output import console, emit_json, json_option
+
+if TYPE_CHECKING:
+    from qpgaze.workflows.annotate import AnnotateReport
+
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(["auto", "embedded", "paquo"]),
+    default="auto",
+    show_default=True,
+    help="Through which store the project is written: our own, or QuPath itself by way of paquo.",
+)
+
+
+@click.command()
+@click.argument("session", type=click.Path(path_type=Path))
+@click.argument("project", type=click.Path(path_type=Path))
+@click.option("--image", help="Id or name of the image, where the session cannot tell by itself.")
+@click.option(
+    "--fixations/--no-fixations",
+    default=None,
+    help="Also draw every fixation as an ellipse. Default: only where no label key was used.",
+)
+@click.option("--put-back", is_flag=True, help="Write objects again that are gone since.")
+@backend_option
+@json_option
+def annotate(
+    session: Path,
+    project: Path,
+    image: str | None,
+    fixations: bool | None,
+    put_back: bool,
+    backend: str,
+    as_json: bool,
+) -> None:
+    """Put gaze-made objects into a project's images.
+
+    SESSION is a recorded session (a NAME.qpgaze folder), PROJECT a QuPath project. One annotation
+    object is made for each label that the reader gave. Doing it again adds nothing twice; what a
+    person changed since is left alone.
+    """
+    from qpgaze.workflows import annotate_project
+
+    report = annotate_project(
+        session, project, image=image, fixations=fixations, put_back=put_back, backend=backend
+    )
+    if as_json:
+        emit_json("annotate", report.to_json())
+    else:
+        _show(report)
+
+
+def _show(report: AnnotateReport) -> None:
+    from rich.table import Table
+
+    out = console()
+    out.print(f"{report.labels} labels, {report.fixations} fixations in the session.")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("image", "added", "there", "reviewed", "missing", "put back"):
+        table.add_column(heading, justify="left" if heading == "image" else "right")
+    for image in report.images:
+        table.add_row(
+            f"{image.entry} {image.name}",
+            *map(str, (image.added, image.there, image.reviewed)),
+            str(len(image.missing)),
+            str(image.put_back),
+        )
+    out.print(table)
+    left_out = sum(report.left_out.values())
+    if left_out:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in report.left_out.items())
+        out.print(f"{left_out} of {report.samples} gaze samples lie on no slide: {reasons}.")
+    if any(image.missing for image in report.images):
+        out.print(
+            "Missing objects were written once and are gone: somebody deleted them, or a QuPath "
+            "that had the image open saved over them. --put-back writes them again."
+        )
+    for note in report.notes:
+        out.print(f"Note: {note}")

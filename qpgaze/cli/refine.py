@@ -1,0 +1,93 @@
+"""``qpgaze refine``: better shapes for a project's gaze labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qpgaze.cli.annotate import backend_option
+from qpgaze.cli.output import console, emit_json, json_option, progress
+
+if TYPE_CHECKING:
+    from qpgaze.workflows.refine import RefineReport
+
+
+def _list_methods(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    """Print every method with its one line, and stop."""
+    if not wanted or context.resilient_parsing:
+        return
+    from qpgaze.refine import DEFAULT_METHOD, METHODS
+
+    for name, method in METHODS.items():
+        mark = " (default)" if name == DEFAULT_METHOD else ""
+        click.echo(f"{name}{mark}: {method.summary}")
+    context.exit()
+
+
+@click.command()
+@click.argument("project", type=click.Path(path_type=Path))
+@click.option("--method", help="How to refine; 'qpgaze refine --list-methods' names them.")
+@click.option(
+    "--list-methods",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_methods,
+    help="Name the methods and stop.",
+)
+@click.option(
+    "--sessions",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Where sessions lie besides the project's own folder; may be repeated.",
+)
+@click.option("--image", help="Only this image (id or name).")
+@backend_option
+@json_option
+def refine(
+    project: Path,
+    method: str | None,
+    sessions: tuple[Path, ...],
+    image: str | None,
+    backend: str,
+    as_json: bool,
+) -> None:
+    """Turn coarse gaze labels into good boxes.
+
+    Every gaze label in PROJECT (a QuPath project) that no person has changed gets a new shape in
+    place; what a person drew, changed, accepted or rejected is left alone.
+    """
+    from qpgaze.refine import DEFAULT_METHOD
+    from qpgaze.workflows import refine_project
+
+    with progress("refine") as update:
+        report = refine_project(
+            project,
+            method=method or DEFAULT_METHOD,
+            sessions=sessions,
+            image=image,
+            backend=backend,
+            progress=update,
+        )
+    if as_json:
+        emit_json("refine", report.to_json())
+    else:
+        _show(report)
+
+
+def _show(report: RefineReport) -> None:
+    from rich.table import Table
+
+    out = console()
+    out.print(f"Method: {report.method}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("image", "refined", "same", "reviewed", "without shape"):
+        table.add_column(heading, justify="left" if heading == "image" else "right")
+    for image in report.images:
+        counts = (image.refined, image.same, image.reviewed, image.without)
+        table.add_row(f"{image.entry} {image.name}", *map(str, counts))
+    out.print(table)
+    for note in report.notes:
+        out.print(f"Note: {note}")

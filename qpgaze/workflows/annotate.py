@@ -1,0 +1,225 @@
+"""Put gaze-made annotation objects into the images of a QuPath project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import qpgaze
+from qpgaze import keys
+from qpgaze.bridge import open_project
+from qpgaze.bridge.ledger import Ledger, LedgerRecord, Standing
+from qpgaze.bridge.objects import fixation_objects, label_object
+from qpgaze.errors import UsageError
+from qpgaze.session import open_session
+from qpgaze.workflows.labels import entry_for, pixel_size_of, read_labels
+
+if TYPE_CHECKING:
+    from qpgaze.bridge.projects.protocol import Entry, Project
+    from qpgaze.gaze import IvtParameters, LabelParameters
+    from qpgaze.model import Label, SlideObject
+    from qpgaze.viewing import ImageIdentity
+    from qpgaze.workflows.labels import SessionLabels
+
+
+@dataclass
+class ImageReport:
+    """What happened to one image: counts of objects.
+
+    Parameters
+    ----------
+    entry, name : str
+    added : int
+        Written now.
+    there : int
+        There already, as we wrote them.
+    reviewed : int
+        There, but a person changed shape or class: left alone.
+    missing : list of str
+        Ids that we wrote once and that somebody deleted or a program overwrote: not put back.
+    put_back : int
+        Such objects that were written again because that was asked for.
+    """
+
+    entry: str
+    name: str
+    added: int = 0
+    there: int = 0
+    reviewed: int = 0
+    missing: list[str] = field(default_factory=list)
+    put_back: int = 0
+
+
+@dataclass
+class AnnotateReport:
+    """What :func:`annotate_project` did.
+
+    Parameters
+    ----------
+    session : str
+        Session id.
+    project : str
+    backend : str
+    labels, fixations : int
+        What the session holds.
+    samples : int
+    left_out : dict of str to int
+        Gaze samples on no slide, by reason.
+    images : list of ImageReport
+    notes : list of str
+    """
+
+    session: str
+    project: str
+    backend: str
+    labels: int
+    fixations: int
+    samples: int
+    left_out: dict[str, int]
+    images: list[ImageReport]
+    notes: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return asdict(self)
+
+
+def annotate_project(
+    session_path: str | Path,
+    project_path: str | Path,
+    *,
+    image: str | None = None,
+    fixations: bool | None = None,
+    put_back: bool = False,
+    backend: str = "auto",
+    ivt: IvtParameters | None = None,
+    rules: LabelParameters | None = None,
+) -> AnnotateReport:
+    """Write the labels of a session into a project, one annotation object a label.
+
+    Doing it again adds nothing again: an object's id follows from session and label.
+
+    Parameters
+    ----------
+    session_path : path
+        A ``.qpgaze`` folder.
+    project_path : path
+        A ``.qpproj`` file or its folder.
+    image : str, optional
+        Entry id or name, where the session cannot tell by itself.
+    fixations : bool, optional
+        Also draw one ellipse a fixation; by default only where the session has no labels.
+    put_back : bool
+        Write again what we wrote once and what is gone now.
+    backend : "auto", "embedded" or "paquo"
+    ivt, rules : optional
+        See :func:`qpgaze.workflows.read_labels`.
+
+    Raises
+    ------
+    SessionError, CoverageError
+        If session or gaze cannot be used.
+    ProjectError
+        If the project or an image's data cannot be read or written; nothing was changed then.
+    """
+    session = open_session(session_path)
+    found = read_labels(session, ivt=ivt, rules=rules)
+    with open_project(project_path, mode="r+", backend=backend) as project:
+        ledger = Ledger.open(project.path.parent)
+        # A project that says nothing of size or pixels is asked before anything is staged.
+        wanted = _objects_by_image(found, session.events, fixations)
+        entries = _entries_for(project, list(wanted), image)
+        reports, records = [], []
+        for identity, labels in wanted.items():
+            entry = entries[identity]
+            objects = _make_objects(labels, pixel_size_of(entry))
+            report, new = _stage(entry, objects, ledger, put_back=put_back)
+            reports.append(report)
+            records += new
+        if records:
+            project.add_classes(
+                {record.class_name: None for record in records if record.class_name}
+            )
+            project.commit()
+            ledger.append(records)
+        return AnnotateReport(
+            session=str(session.id),
+            project=str(project.path),
+            backend=project.backend,
+            labels=len(found.labels),
+            fixations=len(found.fixations),
+            samples=found.samples,
+            left_out=dict(found.left_out),
+            images=reports,
+            notes=list(found.notes),
+        )
+
+
+def _objects_by_image(
+    found: SessionLabels, events: Sequence[Any], fixations: bool | None
+) -> dict[ImageIdentity, list[Label]]:
+    """Sort the labels that become objects by the image they lie on."""
+    has_keys = any(event.kind == "label" for event in events)
+    chosen = list(found.labels)
+    if fixations or (fixations is None and not has_keys):
+        chosen += found.fixation_labels
+    by_image: dict[ImageIdentity, list[Label]] = {}
+    for label in chosen:
+        by_image.setdefault(label.image, []).append(label)
+    return by_image
+
+
+def _entries_for(
+    project: Project, images: Sequence[ImageIdentity], chosen: str | None
+) -> dict[ImageIdentity, Entry]:
+    if chosen is not None and len(images) > 1:
+        names = ", ".join(f"'{image.name}'" for image in images)
+        raise UsageError(
+            f"The session looked at several images ({names}); --image names only one.",
+            hint="Leave it out, and each goes to the image of its name.",
+        )
+    return {image: entry_for(project, image, chosen) for image in images}
+
+
+def _make_objects(
+    labels: Sequence[Label], pixel_size_um: tuple[float, float] | None
+) -> list[SlideObject]:
+    objects = []
+    for label in labels:
+        if label.event is keys.LabelEvent.FIXATION:
+            objects += fixation_objects(
+                label, pixel_size_um=pixel_size_um, version=qpgaze.__version__
+            )
+        else:
+            objects.append(
+                label_object(label, pixel_size_um=pixel_size_um, version=qpgaze.__version__)
+            )
+    return objects
+
+
+def _stage(
+    entry: Entry, objects: Sequence[SlideObject], ledger: Ledger, *, put_back: bool
+) -> tuple[ImageReport, list[LedgerRecord]]:
+    """Stage what is new on one entry and say what became of the rest."""
+    report = ImageReport(entry.id, entry.name)
+    there = {o.id: o for o in entry.objects()}
+    standing = ledger.compare(entry.id, there.values())
+    staged, records = [], []
+    for made in objects:
+        if made.id in there:
+            if standing.get(made.id) is Standing.CHANGED:
+                report.reviewed += 1
+            else:
+                report.there += 1
+        elif standing.get(made.id) is Standing.MISSING and not put_back:
+            report.missing.append(str(made.id))
+        else:
+            was_ours = standing.get(made.id) is Standing.MISSING
+            report.put_back += was_ours
+            report.added += not was_ours
+            staged.append(made)
+            records.append(LedgerRecord.of(made, entry.id, "put_back" if was_ours else "add"))
+    entry.add(staged)
+    return report, records

@@ -1,0 +1,228 @@
+"""Give a project's gaze labels better shapes, in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import qpgaze
+from qpgaze import keys
+from qpgaze.bridge import open_project
+from qpgaze.bridge.ledger import Ledger, LedgerRecord, Standing
+from qpgaze.bridge.objects import refined_object
+from qpgaze.errors import RefineError, SessionError
+from qpgaze.refine import DEFAULT_METHOD, refine_labels
+from qpgaze.session import open_session, sessions_dir
+from qpgaze.slides import open_slide
+from qpgaze.workflows.labels import pixel_size_of, read_labels
+
+if TYPE_CHECKING:
+    from qpgaze.bridge.projects.protocol import Entry
+    from qpgaze.model import Label, SlideObject
+
+
+@dataclass
+class RefinedImage:
+    """What happened to one image: counts of objects.
+
+    Parameters
+    ----------
+    entry, name : str
+    refined : int
+        Given a new shape now.
+    same : int
+        The method gave the shape that they have already.
+    reviewed : int
+        A person changed, accepted or rejected them: left alone.
+    without : int
+        The method found no shape for them: left as they are.
+    """
+
+    entry: str
+    name: str
+    refined: int = 0
+    same: int = 0
+    reviewed: int = 0
+    without: int = 0
+
+
+@dataclass
+class RefineReport:
+    """What :func:`refine_project` did.
+
+    Parameters
+    ----------
+    project, backend, method : str
+    images : list of RefinedImage
+    notes : list of str
+    """
+
+    project: str
+    backend: str
+    method: str
+    images: list[RefinedImage]
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return asdict(self)
+
+
+def refine_project(
+    project_path: str | Path,
+    *,
+    method: str = DEFAULT_METHOD,
+    sessions: Sequence[str | Path] = (),
+    image: str | None = None,
+    backend: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> RefineReport:
+    """Refine every gaze label of a project that no person has touched.
+
+    The labels are made again from their sessions, so nothing is lost by refining twice or with
+    another method: ids stay, shapes are replaced.
+
+    Parameters
+    ----------
+    project_path : path
+        A ``.qpproj`` file or its folder.
+    method : str
+        A name in :data:`qpgaze.refine.METHODS`.
+    sessions : sequence of path
+        Session folders, or folders of such, besides the project's own
+        ``qpgaze/sessions``.
+    image : str, optional
+        Only this entry (id or name).
+    backend : "auto", "embedded" or "paquo"
+    progress : callable, optional
+        Called with labels done and labels in all.
+
+    Raises
+    ------
+    RefineError
+        If there is nothing to refine.
+    SessionError
+        If a session that a label came from is not found.
+    SlideError, ProjectError
+        If a slide or the project cannot be used; nothing was changed then.
+    """
+    with open_project(project_path, mode="r+", backend=backend) as project:
+        ledger = Ledger.open(project.path.parent)
+        entries = project.entries if image is None else (project.entry(image),)
+        work = [(entry, ours) for entry in entries if (ours := _gaze_labels(entry))]
+        if not work:
+            raise RefineError(
+                "There are no gaze labels in this project.",
+                hint="Make some with 'qpgaze annotate SESSION PROJECT'.",
+            )
+        needed = {o.metadata[keys.SESSION] for _, ours in work for o in ours}
+        labels = _labels_of_sessions(
+            needed, [sessions_dir(project.path.parent), *map(Path, sessions)]
+        )
+        report = RefineReport(str(project.path), project.backend, method, [])
+        records: list[LedgerRecord] = []
+        total, done = sum(len(ours) for _, ours in work), 0
+        for entry, ours in work:
+            report.images.append(_refine_entry(entry, ours, labels, ledger, method, records))
+            done += len(ours)
+            if progress:
+                progress(done, total)
+        if records:
+            project.commit()
+            ledger.append(records)
+        return report
+
+
+def _gaze_labels(entry: Entry) -> list[SlideObject]:
+    """Return the objects of an entry that a label key made."""
+    return [
+        o
+        for o in entry.objects()
+        if o.metadata.get(keys.SESSION)
+        and o.metadata.get(keys.LABEL)
+        and o.metadata.get(keys.EVENT) != keys.LabelEvent.FIXATION.value
+    ]
+
+
+def _labels_of_sessions(
+    needed: set[str], places: Sequence[Path]
+) -> Mapping[tuple[str, str], Label]:
+    """Make the labels of the sessions again, by session id and label number."""
+    labels: dict[tuple[str, str], Label] = {}
+    missing = set(needed)
+    for folder in _session_folders(places):
+        if not missing:
+            break
+        session = open_session(folder)
+        if str(session.id) in missing:
+            missing.discard(str(session.id))
+            for label in read_labels(session).labels:
+                labels[str(session.id), str(label.number)] = label
+    if missing:
+        looked = ", ".join(f"'{place.name}'" for place in places)
+        raise SessionError(
+            f"The session {sorted(missing)[0]} that labels of this project came from is not there "
+            f"(looked in {looked}).",
+            hint="Say where it is with --sessions FOLDER.",
+        )
+    return labels
+
+
+def _session_folders(places: Sequence[Path]) -> Iterator[Path]:
+    for place in places:
+        if (place / "session.json").is_file():
+            yield place
+        elif place.is_dir():
+            yield from sorted(p.parent for p in place.glob("*.qpgaze/session.json"))
+
+
+def _refine_entry(
+    entry: Entry,
+    ours: Sequence[SlideObject],
+    labels: Mapping[tuple[str, str], Label],
+    ledger: Ledger,
+    method: str,
+    records: list[LedgerRecord],
+) -> RefinedImage:
+    """Stage new shapes for one image, and note for the ledger what was staged."""
+    report = RefinedImage(entry.id, entry.name)
+    standing = ledger.compare(entry.id, entry.objects())
+    free: dict[tuple[str, str], SlideObject] = {}
+    for made in ours:
+        if standing.get(made.id) is Standing.CHANGED:
+            report.reviewed += 1
+        else:
+            free[made.metadata[keys.SESSION], made.metadata[keys.LABEL]] = made
+    # All labels of the image, also those that a person has reviewed: a method that pools gaze or
+    # estimates the session's offset needs them.
+    here = {(o.metadata[keys.SESSION], o.metadata[keys.LABEL]) for o in ours}
+    chosen = [label for key, label in labels.items() if key in here]
+    with open_slide(entry.image_path()) as slide:
+        refined = refine_labels(chosen, slide, method=method)
+    staged = []
+    for better in refined:
+        before = free.pop((str(better.label.session), str(better.label.number)), None)
+        if before is None:
+            continue
+        after = refined_object(
+            before, better, pixel_size_um=pixel_size_of(entry), version=qpgaze.__version__
+        )
+        if _same(before, after):
+            report.same += 1
+        else:
+            staged.append(after)
+    entry.replace(staged)
+    records += [LedgerRecord.of(after, entry.id, "refine") for after in staged]
+    report.refined, report.without = len(staged), len(free)
+    return report
+
+
+def _same(before: SlideObject, after: SlideObject) -> bool:
+    """Tell whether a refinement changes nothing: same method, parameters, and shape as stored."""
+    keys_alike = all(
+        before.metadata.get(key) == after.metadata.get(key)
+        for key in (keys.METHOD, keys.PARAMETERS)
+    )
+    return keys_alike and before.geometry.equals_exact(after.geometry, 0.05)
