@@ -1,0 +1,8 @@
+"""QuPath's ``data.qpdata``: read, write anew, and edit with everything else kept to the byte."""
+
+from __future__ import annotations
+
+from qpgaze.bridge.qpdata.reading import read_qpdata
+from qpgaze.bridge.qpdata.records import QpData, QupathObject, Roi
+
+__all__ = ["QpData", "QupathObject", "Roi", "read_qpdata"]

@@ -1,0 +1,458 @@
+"""A reader of Java object streams that trusts nothing and knows no class by name.
+
+It follows the grammar of the *Java Object Serialization Specification*, chapter 6, and turns a
+stream into plain records; no class is loaded and nothing is run. Every length is checked against
+the bytes that are left before anything is made of it, and nesting is limited, so that a hostile
+stream ends in an error of ours. Besides the values the reader keeps where each handle was defined
+and where each is referred to: an editor can then copy bytes and renumber handles.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from qpgaze.bridge.qpdata.javatext import decode_modified_utf8
+from qpgaze.errors import ProjectError, UnsupportedDataError
+
+STREAM_HEADER: Final = b"\xac\xed\x00\x05"
+BASE_HANDLE: Final = 0x7E0000
+MAX_DEPTH: Final = 60
+"""Values within values; QuPath's own data need about ten."""
+
+NULL, REFERENCE, CLASSDESC, OBJECT, STRING, ARRAY, CLASS = range(0x70, 0x77)
+BLOCKDATA, ENDBLOCKDATA, RESET, BLOCKDATALONG, EXCEPTION, LONGSTRING = range(0x77, 0x7D)
+PROXYCLASSDESC, ENUM = 0x7D, 0x7E
+
+WRITE_METHOD, SERIALIZABLE, EXTERNALIZABLE, BLOCK_DATA = 1, 2, 4, 8
+"""Flags of a class descriptor (its fifth, 16, marks an enum)."""
+
+PRIMITIVES: Final = {"B": "b", "C": "H", "D": "d", "F": "f", "I": "i", "J": "q", "S": "h", "Z": "?"}
+
+_U16, _I32, _I64 = struct.Struct(">H"), struct.Struct(">i"), struct.Struct(">q")
+_DESC_HEAD = struct.Struct(">QBH")
+
+
+class Lazy:
+    """Stands for the value of a handle that was passed over without being read."""
+
+
+LAZY: Final = Lazy()
+
+
+@dataclass(eq=False)
+class ClassDesc:
+    """A class descriptor.
+
+    Parameters
+    ----------
+    name : str
+    suid : int
+        Serial version, unsigned.
+    flags : int
+    fields : tuple of (type code, name, signature)
+        In stream order; the signature is empty for primitives.
+    parent : ClassDesc or None
+    handle : int
+        Index of its handle, from 0.
+    """
+
+    name: str
+    suid: int
+    handle: int
+    flags: int = 0
+    fields: tuple[tuple[str, str, str], ...] = ()
+    parent: ClassDesc | None = None
+    levels: tuple[ClassDesc, ...] = ()
+    steps: tuple[tuple[struct.Struct | None, tuple[str, ...]], ...] = ()
+
+    def finish(self) -> None:
+        """Work out the classes from the topmost down, and how the fields are read in runs."""
+        self.levels = (*(self.parent.levels if self.parent else ()), self)
+        steps: list[tuple[struct.Struct | None, tuple[str, ...]]] = []
+        run: list[tuple[str, str]] = []
+        for code, name, _ in (*self.fields, ("", "", "")):
+            if code in PRIMITIVES:
+                run.append((PRIMITIVES[code], name))
+                continue
+            if run:
+                form = struct.Struct(">" + "".join(c for c, _ in run))
+                steps.append((form, tuple(n for _, n in run)))
+                run = []
+            if code:
+                steps.append((None, (name,)))
+        self.steps = tuple(steps)
+
+
+@dataclass(eq=False)
+class JavaObject:
+    """An object: the fields of all its classes by name, then what its own methods wrote."""
+
+    desc: ClassDesc
+    handle: int
+    fields: dict[str, Any] = field(default_factory=dict)
+    notes: list[Any] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class JavaArray:
+    """An array: of values, or of primitives that stay where they are in the stream."""
+
+    desc: ClassDesc
+    handle: int
+    code: str
+    count: int
+    at: int = 0
+    items: list[Any] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class JavaEnum:
+    """A constant of an enum class."""
+
+    desc: ClassDesc
+    handle: int
+    constant: str = ""
+
+
+@dataclass(eq=False)
+class JavaClass:
+    """A class as a value."""
+
+    desc: ClassDesc
+    handle: int
+
+
+def damaged(where: int, what: str) -> ProjectError:
+    """Return the error for bytes that cannot be a Java object stream."""
+    return ProjectError(
+        f"The image's data is damaged or cut off: {what} (at byte {where}).",
+        hint="Restore data.qpdata from its .bkp beside it or from a backup.",
+    )
+
+
+def unsupported(where: int, what: str) -> UnsupportedDataError:
+    """Return the error for bytes that are legal, but beyond what is understood here."""
+    return UnsupportedDataError(
+        f"The image's data holds something that qpgaze does not know: {what} (at byte {where}).",
+        hint="Nothing was changed; please report the QuPath version that saved it.",
+    )
+
+
+class JavaReader:
+    """Reads values one after the other from a stream.
+
+    Parameters
+    ----------
+    data : bytes
+    pos : int
+        Where to begin, after the stream's header.
+
+    Attributes
+    ----------
+    values : list
+        By handle index, the value or ``LAZY``.
+    refs : array of int64
+        Offsets of the four bytes of every reference passed, ascending.
+    def_handle, def_start, def_assign, def_end : array of int64
+        For each handle that was read one by one: its index, where its element begins, the offset
+        at which the handle is given out, and where its element ends.
+    locate : callable or None
+        Gives the offset of the element that a lazy handle belongs to.
+    """
+
+    def __init__(self, data: bytes, pos: int = 0) -> None:
+        self.data = data
+        self.pos = pos
+        self.values: list[Any] = []
+        self.refs = array("q")
+        self.def_handle = array("q")
+        self.def_start = array("q")
+        self.def_assign = array("q")
+        self.def_end = array("q")
+        self.locate: Callable[[int], tuple[int, int]] | None = None
+        self._depth = 0
+        self._readers: dict[int, Callable[[], Any]] = {
+            STRING: self._string,
+            LONGSTRING: self._string,
+            OBJECT: self._object,
+            ARRAY: self._array,
+            CLASSDESC: self.class_desc,
+            CLASS: self._class,
+            ENUM: self._enum,
+        }
+
+    # -- handles -------------------------------------------------------------------------------
+
+    def _assign(self, start: int, value: Any) -> int:
+        slot = len(self.def_handle)
+        self.def_handle.append(len(self.values))
+        self.def_start.append(start)
+        self.def_assign.append(self.pos)
+        self.def_end.append(-1)
+        self.values.append(value)
+        return slot
+
+    def resolve(self, handle: int) -> Any:
+        """Return the value of a handle, by index, reading it where it was passed over.
+
+        Raises
+        ------
+        ProjectError
+            If nothing of that handle came before.
+        """
+        if not 0 <= handle < len(self.values):
+            raise damaged(self.pos, "a reference to something that does not come before it")
+        value = self.values[handle]
+        if value is LAZY:
+            value = self._late(handle)
+        return value
+
+    def _late(self, handle: int) -> Any:
+        slot = bisect_left(self.def_handle, handle)
+        if slot < len(self.def_handle) and self.def_handle[slot] == handle:
+            start, first = self.def_start[slot], handle
+        elif self.locate is not None:
+            start, first = self.locate(handle)
+        else:
+            raise unsupported(self.pos, "a reference to a value that was passed over")
+        other = JavaReader(self.data, start)
+        other.values = self.values[:first]
+        other.locate = self.locate
+        other.value()
+        value = other.values[handle]
+        self.values[handle] = value
+        return value
+
+    def reference(self) -> Any:
+        """Read a reference whose tag is at the current offset, and return what it refers to."""
+        at = self.pos + 1
+        handle = _I32.unpack_from(self.data, at)[0] - BASE_HANDLE
+        self.refs.append(at)
+        self.pos = at + 4
+        return self.resolve(handle)
+
+    # -- elements ------------------------------------------------------------------------------
+
+    def value(self) -> Any:
+        """Read one element: None, str, or one of the records of this module.
+
+        Raises
+        ------
+        ProjectError
+            If the bytes are no such element (``UnsupportedDataError`` if they might be).
+        """
+        tag = self.data[self.pos]
+        if tag == NULL:
+            self.pos += 1
+            return None
+        if tag == REFERENCE:
+            return self.reference()
+        reader = self._readers.get(tag)
+        if reader is None:
+            if tag in (RESET, EXCEPTION, PROXYCLASSDESC):
+                raise unsupported(self.pos, f"a Java stream element of kind 0x{tag:02x}")
+            raise damaged(self.pos, f"0x{tag:02x} begins no element of a Java stream")
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise unsupported(self.pos, f"values nested more than {MAX_DEPTH} deep")
+        value = reader()
+        self._depth -= 1
+        return value
+
+    def block(self, size: int) -> bytes:
+        """Read block data of exactly `size` bytes (under 256)."""
+        pos = self.pos
+        if self.data[pos] != BLOCKDATA or self.data[pos + 1] != size:
+            raise unsupported(pos, f"other content where {size} bytes of block data were expected")
+        self.pos = pos + 2 + size
+        raw = self.data[pos + 2 : self.pos]
+        if len(raw) != size:
+            raise damaged(pos, "block data goes beyond the end of the file")
+        return raw
+
+    def expect(self, tag: int, what: str) -> None:
+        """Pass over one tag byte that must be there."""
+        if self.data[self.pos] != tag:
+            raise unsupported(self.pos, f"other content where {what} was expected")
+        self.pos += 1
+
+    def notes(self) -> list[Any]:
+        """Read what an object's own write method wrote, up to its end mark."""
+        found: list[Any] = []
+        while (tag := self.data[self.pos]) != ENDBLOCKDATA:
+            if tag in (BLOCKDATA, BLOCKDATALONG):
+                wide = tag == BLOCKDATALONG
+                start = self.pos + (5 if wide else 2)
+                size = (
+                    _I32.unpack_from(self.data, self.pos + 1)[0] if wide else self.data[start - 1]
+                )
+                self._fits(start, size)
+                found.append(self.data[start : start + size])
+                self.pos = start + size
+            else:
+                found.append(self.value())
+        self.pos += 1
+        return found
+
+    def _fits(self, start: int, size: int) -> None:
+        if size < 0 or start + size > len(self.data):
+            raise damaged(start, f"{size} bytes are announced, {len(self.data) - start} are left")
+
+    def _utf(self) -> str:
+        start = self.pos + 2
+        size = _U16.unpack_from(self.data, self.pos)[0]
+        self._fits(start, size)
+        self.pos = start + size
+        return decode_modified_utf8(self.data[start : self.pos])
+
+    def _string(self) -> str:
+        begin = self.pos
+        wide = self.data[begin] == LONGSTRING
+        start = begin + (9 if wide else 3)
+        size: int = (_I64 if wide else _U16).unpack_from(self.data, begin + 1)[0]
+        self._fits(start, size)
+        text = decode_modified_utf8(self.data[start : start + size])
+        self.pos = begin + 1
+        slot = self._assign(begin, text)
+        self.pos = self.def_end[slot] = start + size
+        return text
+
+    def class_desc(self) -> ClassDesc | None:
+        """Read a class descriptor, or a reference to one, or null."""
+        begin = self.pos
+        tag = self.data[begin]
+        if tag == NULL:
+            self.pos += 1
+            return None
+        if tag == REFERENCE:
+            known = self.reference()
+            if not isinstance(known, ClassDesc) or not known.levels:
+                raise damaged(begin, "a reference to a class leads elsewhere")
+            return known
+        if tag == PROXYCLASSDESC:
+            raise unsupported(begin, "a proxy class")
+        if tag != CLASSDESC:
+            raise damaged(begin, "a class description is missing")
+        self.pos += 1
+        name = self._utf()
+        suid, flags, count = _DESC_HEAD.unpack_from(self.data, self.pos)
+        self.pos += 8
+        desc = ClassDesc(name, suid, len(self.values), flags)
+        slot = self._assign(begin, desc)
+        self.pos += 3
+        desc.fields = tuple(self._field() for _ in range(count))
+        self.notes()
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise unsupported(begin, f"classes nested more than {MAX_DEPTH} deep")
+        desc.parent = self.class_desc()
+        self._depth -= 1
+        desc.finish()
+        self.def_end[slot] = self.pos
+        return desc
+
+    def _field(self) -> tuple[str, str, str]:
+        code = chr(self.data[self.pos])
+        self.pos += 1
+        name = self._utf()
+        if code in PRIMITIVES:
+            return code, name, ""
+        signature = self.value() if code in "[L" else None
+        if not isinstance(signature, str):
+            raise damaged(self.pos, "a class describes a field of no known type")
+        return code, name, signature
+
+    def begin_object(self) -> tuple[JavaObject, int]:
+        """Read an object's tag and class; return it without content, and its slot."""
+        begin = self.pos
+        self.expect(OBJECT, "an object")
+        desc = self.class_desc()
+        if desc is None:
+            raise damaged(begin, "an object without a class")
+        obj = JavaObject(desc, len(self.values))
+        return obj, self._assign(begin, obj)
+
+    def end_object(self, slot: int) -> None:
+        """Note that the object's content ends here."""
+        self.def_end[slot] = self.pos
+
+    def finish_object(self, obj: JavaObject, slot: int) -> None:
+        """Read an object's content."""
+        flags = obj.desc.flags
+        if flags & EXTERNALIZABLE:
+            if not flags & BLOCK_DATA:
+                raise unsupported(self.pos, f"{obj.desc.name} in the stream format of Java 1.1")
+            obj.notes = self.notes()
+        elif flags & SERIALIZABLE:
+            for level in obj.desc.levels:
+                self.fields(level, obj.fields)
+                if level.flags & WRITE_METHOD:
+                    obj.notes += self.notes()
+        else:
+            raise damaged(self.pos, f"{obj.desc.name} is not serializable")
+        self.end_object(slot)
+
+    def fields(self, level: ClassDesc, into: dict[str, Any]) -> None:
+        """Read the fields of one class of an object."""
+        for form, names in level.steps:
+            if form is None:
+                into[names[0]] = self.value()
+            else:
+                into.update(zip(names, form.unpack_from(self.data, self.pos)))  # noqa: B905
+                self.pos += form.size
+
+    def _object(self) -> JavaObject:
+        obj, slot = self.begin_object()
+        self.finish_object(obj, slot)
+        return obj
+
+    def _array(self) -> JavaArray:
+        begin = self.pos
+        self.pos += 1
+        desc = self.class_desc()
+        if desc is None or len(desc.name) < 2 or desc.name[0] != "[":
+            raise damaged(begin, "an array without a proper class")
+        code = desc.name[1]
+        found = JavaArray(desc, len(self.values), code, 0)
+        slot = self._assign(begin, found)
+        count = _I32.unpack_from(self.data, self.pos)[0]
+        self.pos += 4
+        unit = struct.calcsize(">" + PRIMITIVES[code]) if code in PRIMITIVES else 1
+        self._fits(self.pos, count * unit)
+        found.count, found.at = count, self.pos
+        if code in PRIMITIVES:
+            self.pos += count * unit
+        else:
+            found.items = [self.value() for _ in range(count)]
+        self.def_end[slot] = self.pos
+        return found
+
+    def _class(self) -> JavaClass:
+        begin = self.pos
+        self.pos += 1
+        desc = self.class_desc()
+        if desc is None:
+            raise damaged(begin, "a class without a description")
+        found = JavaClass(desc, len(self.values))
+        self.def_end[self._assign(begin, found)] = self.pos
+        return found
+
+    def _enum(self) -> JavaEnum:
+        begin = self.pos
+        self.pos += 1
+        desc = self.class_desc()
+        if desc is None:
+            raise damaged(begin, "a constant without a class")
+        found = JavaEnum(desc, len(self.values))
+        slot = self._assign(begin, found)
+        constant = self.value()
+        if not isinstance(constant, str):
+            raise damaged(begin, "a constant without a name")
+        found.constant = constant
+        self.def_end[slot] = self.pos
+        return found
