@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from qpgaze.gaze.degrees import Eyes, angle_deg, eye_positions, screen_px_per_degree
 from qpgaze.gaze.fixations import IvtParameters, detect_fixations
+from qpgaze.gaze.labels import (
+    Labelling,
+    LabelParameters,
+    count_label_numbers,
+    make_fixation_labels,
+    make_labels,
+)
 from qpgaze.gaze.mapping import LeftOut, MappedGaze, display_to_screen, map_samples
 
 __all__ = [
     "Eyes",
     "IvtParameters",
+    "LabelParameters",
+    "Labelling",
     "LeftOut",
     "MappedGaze",
     "angle_deg",
+    "count_label_numbers",
     "detect_fixations",
     "display_to_screen",
     "eye_positions",
+    "make_fixation_labels",
+    "make_labels",
     "map_samples",
     "screen_px_per_degree",
 ]

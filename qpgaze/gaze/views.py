@@ -17,16 +17,12 @@ import numpy.typing as npt
 
 from qpgaze.errors import SessionError
 from qpgaze.frames import FloatArray, IntArray
-from qpgaze.viewing import Cover, ImageIdentity, ViewerState
+from qpgaze.viewing import Cover, ImageIdentity, Rect, ViewerState
 
 BoolArray = npt.NDArray[np.bool_]
 NEVER_US = np.int64(2**62)
 """Further away than any session lasts; half the range, so that differences do not overflow."""
 
-_FIELDS = attrgetter(
-    "t_us", "viewer", "image", "corners_image_px", "downsample", "bounds_screen_px",
-    "z", "t", "shown", "iconified", "focused", "covers",
-)  # fmt: skip
 _RECT = attrgetter("x", "y", "width", "height")
 _COVER = attrgetter("kind", "rect_viewer_px.x", "rect_viewer_px.y",
                     "rect_viewer_px.width", "rect_viewer_px.height")  # fmt: skip
@@ -109,11 +105,9 @@ def view_table(states: Sequence[ViewerState]) -> ViewTable:
     SessionError
         If time runs backwards.
     """
-    fields: list[Sequence[Any]] = list(zip(*map(_FIELDS, states), strict=True)) or [()] * 12
-    t, viewers, images, corners, downsample, boxes, z, plane_t, shown, iconic, focus, covers = (
-        fields
-    )
-    t_us = np.array(t, dtype=np.int64)
+    corners = [s.corners_image_px for s in states]
+    downsample = [s.downsample for s in states]
+    t_us = np.array([s.t_us for s in states], dtype=np.int64)
     backwards = np.flatnonzero(np.diff(t_us) < 0)
     if len(backwards):
         at = int(backwards[0]) + 1
@@ -122,24 +116,26 @@ def view_table(states: Sequence[ViewerState]) -> ViewTable:
             f"{at}: {t_us[at]} us after {t_us[at - 1]} us.",
             hint="Sort the viewer log by time, or look for two logs in one file.",
         )
-    viewer = _codes(viewers)[0]
-    image, distinct = _codes(images)
-    box = _boxes(boxes)
+    viewer = _codes([s.viewer for s in states])[0]
+    image, distinct = _codes([s.image for s in states])
+    box = _boxes([s.bounds_screen_px for s in states])
     scale = np.array(downsample, dtype=np.float64)
     matrix = _matrices(corners, box)
     sizes = [(i.width_px, i.height_px) if i is not None else (0, 0) for i in distinct]
     size = np.array(sizes, np.float64).reshape(-1, 2)[image]
     has_image = np.asarray(np.isfinite(matrix).all(axis=(1, 2)) & (size > 0).all(axis=1))
-    what = np.column_stack([image, np.array(z, np.int64), np.array(plane_t, np.int64)])
-    visible = np.array(shown, np.bool_) & ~np.array(iconic, np.bool_)
+    z, t = ([getattr(s, name) for s in states] for name in ("z", "t"))
+    what = np.column_stack([image, np.array(z, np.int64), np.array(t, np.int64)])
+    visible = np.array([s.shown and not s.iconified for s in states], dtype=np.bool_)
     visible &= (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
     # A viewer out of sight or without an image is another view than one that shows something.
     what = np.column_stack([what, visible & has_image])
     segment, pose, times = _changes(t_us, viewer, what, scale, matrix)
-    group, distinct_covers = _codes(covers)
+    focused = np.array([s.focused for s in states], dtype=np.bool_)
+    group, distinct_covers = _codes([s.covers for s in states])
     rects, kind, kinds = _cover_table(distinct_covers)
     return ViewTable(
-        t_us, viewer, box, visible, np.array(focus, np.bool_), has_image, matrix,
+        t_us, viewer, box, visible, focused, has_image, matrix,
         size, scale, group, rects, kind, kinds,
         segment, pose, *times,
     )  # fmt: skip
@@ -159,22 +155,27 @@ def _codes(values: Iterable[H]) -> tuple[IntArray, list[H]]:
     return np.array(codes, dtype=np.int64), list(seen)
 
 
-def _boxes(rects: Sequence[Any]) -> FloatArray:
-    box = np.full((len(rects), 4), np.nan)
-    there = [i for i, rect in enumerate(rects) if rect is not None]
-    if there:
-        box[there] = np.array([_RECT(rects[i]) for i in there], dtype=np.float64)
-        box[:, 2:] += box[:, :2]
+def _boxes(rects: Sequence[Rect | None]) -> FloatArray:
+    nowhere = (np.nan,) * 4
+    flat = chain.from_iterable(nowhere if rect is None else _RECT(rect) for rect in rects)
+    box = np.fromiter(flat, np.float64).reshape(-1, 4)
+    box[:, 2:] += box[:, :2]
     return box
 
 
-def _matrices(corners: Sequence[Any], box: FloatArray) -> FloatArray:
+def _matrices(
+    corners: Sequence[tuple[tuple[float, float], ...] | None], box: FloatArray
+) -> FloatArray:
     """Compose ScreenPx -> ViewerPx -> ImagePx for every state; NaN where there is no way."""
-    xy = np.full((len(corners), 6), np.nan)
-    there = [i for i, c in enumerate(corners) if c is not None]
-    if there:
-        flat = [tuple(chain.from_iterable(corners[i])) for i in there]
-        xy[there] = np.array(flat, dtype=np.float64)
+    nowhere = ((np.nan, np.nan),) * 3
+    pairs = chain.from_iterable(nowhere if three is None else three for three in corners)
+    xy = np.fromiter(chain.from_iterable(pairs), np.float64)
+    if len(xy) != 6 * len(corners):
+        raise SessionError(
+            "A viewer state gives the image positions of three corners as (x, y), but another "
+            "number came.",
+            hint="Look at 'corners' in the viewer log.",
+        )
     corner = xy.reshape(-1, 3, 2)
     size = np.where(box[:, 2:] > box[:, :2], box[:, 2:] - box[:, :2], np.nan)
     matrix = np.empty((len(corners), 2, 3))

@@ -1,0 +1,194 @@
+"""Labelling keys in the order of a session: which stretch each means, and what was undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from qpgaze.errors import SessionError
+from qpgaze.keys import LabelEvent
+from qpgaze.model import Event
+
+Note = tuple[int, str]
+"""Session clock in us, and a sentence."""
+
+
+@dataclass(frozen=True)
+class Press:
+    """One labelling action.
+
+    Parameters
+    ----------
+    number : int
+        From 1, in the order of the session; undone ones keep theirs.
+    event : LabelEvent
+        ``MARK``, ``HOLD`` or ``TOGGLE``.
+    class_name : str
+    start_us, end_us : int
+        As the keys were pressed, no lag taken off. Equal for a mark.
+    """
+
+    number: int
+    event: LabelEvent
+    class_name: str
+    start_us: int
+    end_us: int
+
+
+class _Reader:
+    """Follows the keys through a session."""
+
+    def __init__(self) -> None:
+        self.presses: dict[int, Press] = {}
+        self.open: dict[tuple[LabelEvent, str], int] = {}
+        # A cancelled hold is still down: its release is awaited, and means nothing.
+        self.cancelled: set[tuple[LabelEvent, str]] = set()
+        self.undone: set[int] = set()
+        self.notes: list[Note] = []
+
+    def note(self, t_us: int, text: str) -> None:
+        self.notes.append((t_us, text))
+
+    def begin(self, event: LabelEvent, class_name: str, t_us: int) -> int:
+        number = len(self.presses) + 1
+        self.presses[number] = Press(number, event, class_name, t_us, t_us)
+        return number
+
+    def key(self, event: LabelEvent, class_name: str, down: bool | None, t_us: int) -> None:
+        """Take a key of a hold or a toggle going down (on) or up (off)."""
+        key = (event, class_name)
+        if down is None:
+            down = key not in self.open and key not in self.cancelled
+        if down:
+            # A keyboard repeats a key that is kept down: only the first press counts.
+            if key not in self.open:
+                self.cancelled.discard(key)
+                self.open[key] = self.begin(event, class_name, t_us)
+        elif key in self.open:
+            number = self.open.pop(key)
+            self.presses[number] = replace(self.presses[number], end_us=t_us)
+        elif key in self.cancelled:
+            self.cancelled.discard(key)
+        else:
+            self.note(
+                t_us,
+                f"The end of a {event.value} ({class_name}, at {t_us / 1e6:.1f} s) has no "
+                "beginning and was left out.",
+            )
+
+    def undo(self, t_us: int) -> None:
+        """Take back the last label that is not taken back yet."""
+        number = max((n for n in self.presses if n not in self.undone), default=0)
+        if not number:
+            self.note(t_us, f"Undo at {t_us / 1e6:.1f} s: there was no label to take back.")
+            return
+        self.undone.add(number)
+        press = self.presses[number]
+        key = (press.event, press.class_name)
+        if self.open.get(key) == number:
+            del self.open[key]
+            self.cancelled.add(key)
+
+    def finish(self, end_us: int) -> None:
+        """End what was never released."""
+        for (event, class_name), number in self.open.items():
+            start_us = self.presses[number].start_us
+            self.presses[number] = replace(self.presses[number], end_us=max(end_us, start_us))
+            what = "the key was never released" if event == LabelEvent.HOLD else "never ended"
+            self.note(
+                start_us,
+                f"Label {number} ({class_name}, at {start_us / 1e6:.1f} s): {what}; it ends with "
+                "the session.",
+            )
+
+
+def read_presses(
+    events: Sequence[Event], *, end_us: int, keep_undone: bool = False
+) -> tuple[list[Press], list[Note]]:
+    """Read the labelling keys of a session.
+
+    Parameters
+    ----------
+    events : sequence of Event
+        Of any kind and in any order; only ``label`` counts.
+    end_us : int
+        End of the session, which ends what was never released.
+    keep_undone : bool
+        Return undone ones too.
+
+    Returns
+    -------
+    presses : list of Press
+        By number, undone ones left out.
+    notes : list of (us, str)
+
+    Raises
+    ------
+    SessionError
+        If a label event lacks its class, or its ``down`` is not true or false.
+
+    Notes
+    -----
+    Every mark and every beginning of a hold or toggle takes the next number. Holds and toggles of
+    different classes are independent. *Undo* takes back the one with the highest number, be it
+    still open. An event that a later version introduced is left out and noted.
+
+    Examples
+    --------
+    >>> keys = [Event(5, "label", {"event": "mark", "class": "Pearl"}),
+    ...     Event(7, "label", {"event": "undo"}),
+    ...     Event(9, "label", {"event": "mark", "class": "Nerve"})]
+    >>> [(press.number, press.class_name) for press in read_presses(keys, end_us=10)[0]]
+    [(2, 'Nerve')]
+    """
+    reader = _Reader()
+    labels = sorted((e for e in events if e.kind == "label"), key=lambda e: e.t_us)
+    for item in labels:
+        try:
+            event = LabelEvent(item.data.get("event"))
+        except ValueError:
+            reader.note(
+                item.t_us,
+                f"Label event {item.data.get('event')!r} at {item.t_us / 1e6:.1f} s is not known "
+                "and was left out.",
+            )
+            continue
+        if event == LabelEvent.UNDO:
+            reader.undo(item.t_us)
+            continue
+        class_name = _class_of(item)
+        if event == LabelEvent.MARK:
+            reader.begin(event, class_name, item.t_us)
+        elif event in (LabelEvent.HOLD, LabelEvent.TOGGLE):
+            reader.key(event, class_name, _down_of(item, event), item.t_us)
+        else:
+            reader.note(
+                item.t_us,
+                f"A {event.value!r} is no labelling key; at {item.t_us / 1e6:.1f} s it was left "
+                "out.",
+            )
+    reader.finish(end_us)
+    kept = [p for n, p in reader.presses.items() if keep_undone or n not in reader.undone]
+    return kept, reader.notes
+
+
+def _class_of(item: Event) -> str:
+    name = item.data.get("class")
+    if not isinstance(name, str) or not name.strip():
+        raise SessionError(
+            f"The label event at {item.t_us / 1e6:.1f} s needs the name of a class, but "
+            f"{name!r} came.",
+            hint="Give 'class' in its data, as in QuPath's class list.",
+        )
+    return name
+
+
+def _down_of(item: Event, event: LabelEvent) -> bool | None:
+    down = item.data.get("down")
+    if isinstance(down, bool) or (down is None and event == LabelEvent.TOGGLE):
+        return down
+    raise SessionError(
+        f"The {event.value} at {item.t_us / 1e6:.1f} s says with 'down' whether the key went down "
+        f"(true) or up (false), but {down!r} came.",
+        hint="Write true for its beginning and false for its end.",
+    )

@@ -1,0 +1,367 @@
+"""From labelling keys and fixations to labels: a class, and the gaze that says where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+
+from qpgaze.errors import UsageError
+from qpgaze.frames import ImagePx, Points
+from qpgaze.gaze.keypresses import Press, read_presses
+from qpgaze.gaze.mapping import LeftOut, MappedGaze
+from qpgaze.keys import FIXATION_CLASS, LabelEvent
+from qpgaze.model import Event, Fixation, Label
+from qpgaze.viewing import ImageIdentity, ViewerState
+
+
+@dataclass(frozen=True)
+class LabelParameters:
+    """How key presses become labels.
+
+    Parameters
+    ----------
+    key_lag_ms : float
+        From the moment the eye decides until the key is down (or up): taken off both ends.
+    mark_within_ms : float
+        A mark without a fixation in force takes the last one that ended at most so long before.
+    dwell_gap_ms : float
+        A mark reaches back over pauses up to this long.
+    dwell_radius_deg : float
+        A mark takes earlier fixations within this distance of the centre (weighted by duration)
+        of those already taken, degrees of visual angle at the zoom it was given at.
+    dwell_zoom : float
+        It stops at a fixation made from this many times further away (or nearer): that was
+        search, not dwell.
+
+    Raises
+    ------
+    UsageError
+        If a number is negative or not a number, or `dwell_zoom` is below 1.
+
+    Notes
+    -----
+    The lag of 300 ms is what key presses of readers showed, and correcting it is worth more than
+    any refinement after it. 2.5 deg is about the size at which an object that is examined fills
+    the centre of the screen; a reader who looks elsewhere moves further than that.
+    """
+
+    key_lag_ms: float = 300.0
+    mark_within_ms: float = 1000.0
+    dwell_gap_ms: float = 500.0
+    dwell_radius_deg: float = 2.5
+    dwell_zoom: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value >= (1 if name == "dwell_zoom" else 0):
+                raise UsageError(f"{name} is out of its range: {value!r} came.")
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What became of the labelling keys.
+
+    Parameters
+    ----------
+    labels : tuple of Label
+        In the order of their numbers. Undone ones, and ones without gaze on the slide, leave a
+        hole in the numbers.
+    notes : tuple of str
+        What a person should know: labels without gaze, keys never released, gaze left out.
+    """
+
+    labels: tuple[Label, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What all labels of a session have in common."""
+
+    session: UUID
+    mapped: MappedGaze
+    states: Sequence[ViewerState]
+    accuracy_deg: float
+    precision_deg: float
+    assumed_accuracy: bool
+    reader: str
+    tracker: str
+
+    def label(
+        self,
+        number: int,
+        event: LabelEvent,
+        class_name: str,
+        fixations: tuple[Fixation, ...],
+        span_us: tuple[int, int],
+    ) -> Label:
+        """Make a label with every sample of its stretch that lay on its slide and plane."""
+        image, z, t = _place(fixations[0])
+        start_us, end_us = span_us
+        mapped = self.mapped
+        low = int(np.searchsorted(mapped.t_us, start_us, side="left"))
+        high = int(np.searchsorted(mapped.t_us, end_us, side="right"))
+        take = mapped.reason[low:high] == LeftOut.OK
+        rows = mapped.state[low:high]
+        for row in np.unique(rows[take]):
+            state = self.states[row]
+            if (state.image, state.z, state.t) != (image, z, t):
+                take &= rows != row
+        index = low + np.flatnonzero(take)
+        return Label(
+            session=self.session,
+            number=number,
+            event=event,
+            class_name=class_name,
+            image=image,
+            fixations=fixations,
+            start_us=start_us,
+            end_us=end_us,
+            samples=Points(ImagePx, mapped.image.xy[index]),
+            sample_t_us=mapped.t_us[index],
+            sample_downsample=mapped.downsample[index],
+            accuracy_deg=self.accuracy_deg,
+            precision_deg=self.precision_deg,
+            assumed_accuracy=self.assumed_accuracy,
+            reader=self.reader,
+            tracker=self.tracker,
+            z=z,
+            t=t,
+        )
+
+
+def make_labels(
+    session_id: UUID,
+    mapped: MappedGaze,
+    states: Sequence[ViewerState],
+    fixations: Sequence[Fixation],
+    events: Sequence[Event],
+    *,
+    parameters: LabelParameters | None = None,
+    accuracy_deg: float,
+    precision_deg: float,
+    assumed_accuracy: bool = False,
+    reader: str = "",
+    tracker: str = "",
+) -> Labelling:
+    """Turn labelling keys into labels.
+
+    Parameters
+    ----------
+    session_id : UUID
+    mapped : MappedGaze
+    states : sequence of ViewerState
+        The same that the gaze was mapped with.
+    fixations : sequence of Fixation
+        In time order.
+    events : sequence of Event
+        Of any kind; only ``label`` counts.
+    parameters : LabelParameters, optional
+    accuracy_deg, precision_deg : float
+        The tracker's error; accuracy must be positive.
+    assumed_accuracy : bool
+    reader, tracker : str
+
+    Returns
+    -------
+    Labelling
+        No labelling keys give no labels and no notes.
+
+    Raises
+    ------
+    UsageError
+        If the accuracy is not positive.
+    SessionError
+        If a label event lacks its class.
+
+    Notes
+    -----
+    *Hold* and *toggle* take the fixations of which at least half lies inside the stretch, both
+    ends moved back by the key lag. *Mark* takes the fixation in force at the (moved) key press,
+    or the last one shortly before it, and reaches back over earlier ones that stay near, but not
+    into what an earlier label took. Gaze on two images (or planes): the one with more dwell.
+    """
+    if not accuracy_deg > 0:
+        raise UsageError(f"Accuracy is a positive number of degrees, but {accuracy_deg} came.")
+    p = parameters or LabelParameters()
+    last_us = int(mapped.t_us[-1]) if len(mapped) else 0
+    presses, notes = read_presses(events, end_us=last_us)
+    origin = _Origin(
+        session_id, mapped, states, accuracy_deg, precision_deg, assumed_accuracy, reader, tracker
+    )
+    lag_us = round(p.key_lag_ms * 1000)
+    labels: list[Label] = []
+    taken: set[Fixation] = set()
+    for press in presses:
+        where = f"Label {press.number} ({press.class_name}, at {press.start_us / 1e6:.1f} s)"
+        if press.event == LabelEvent.MARK:
+            found = _dwell_before(press.start_us - lag_us, fixations, taken, accuracy_deg, p)
+            span = (found[0].start_us, found[-1].end_us) if found else (0, 0)
+            nothing = f"no gaze on the slide within {p.mark_within_ms / 1000:g} s before the key"
+        else:
+            span = (press.start_us - lag_us, press.end_us - lag_us)
+            found = [f for f in fixations if _half_inside(f, *span)]
+            nothing = "no gaze on the slide while the key was down"
+            if press.event == LabelEvent.TOGGLE:
+                nothing = "no gaze on the slide between the two presses"
+        if not found:
+            notes.append((press.start_us, f"{where}: {nothing}."))
+            continue
+        kept, note = _one_image(found)
+        if note:
+            notes.append((press.start_us, f"{where}: {note}"))
+        taken.update(kept)
+        labels.append(origin.label(press.number, press.event, press.class_name, tuple(kept), span))
+    notes.sort(key=lambda note: note[0])
+    return Labelling(tuple(labels), tuple(text for _, text in notes))
+
+
+def make_fixation_labels(
+    session_id: UUID,
+    mapped: MappedGaze,
+    states: Sequence[ViewerState],
+    fixations: Sequence[Fixation],
+    *,
+    first_number: int = 1,
+    accuracy_deg: float,
+    precision_deg: float,
+    assumed_accuracy: bool = False,
+    reader: str = "",
+    tracker: str = "",
+) -> tuple[Label, ...]:
+    """Make every fixation a label of its own, for sessions without labelling keys.
+
+    Parameters
+    ----------
+    session_id, mapped, states, fixations
+        As for :func:`make_labels`.
+    first_number : int
+        Number of the first; where the session has labels too, one after its last, or the ids
+        would collide.
+    accuracy_deg, precision_deg, assumed_accuracy, reader, tracker
+        As for :func:`make_labels`.
+
+    Returns
+    -------
+    tuple of Label
+        Class ``Gaze: Fixation``, event ``fixation``, in time order.
+
+    Raises
+    ------
+    UsageError
+        If `first_number` is below 1.
+    """
+    if first_number < 1:
+        raise UsageError(f"Labels are numbered from 1, but {first_number} came.")
+    origin = _Origin(
+        session_id, mapped, states, accuracy_deg, precision_deg, assumed_accuracy, reader, tracker
+    )
+    return tuple(
+        origin.label(number, LabelEvent.FIXATION, FIXATION_CLASS, (fixation,), _span(fixation))
+        for number, fixation in enumerate(fixations, first_number)
+    )
+
+
+def count_label_numbers(events: Sequence[Event]) -> int:
+    """Return the highest label number that these events use, undone ones included.
+
+    Raises
+    ------
+    SessionError
+        If a label event lacks its class.
+
+    Examples
+    --------
+    >>> count_label_numbers([Event(5, "label", {"event": "mark", "class": "Pearl"})])
+    1
+    """
+    presses, _ = read_presses(events, end_us=0, keep_undone=True)
+    return max((press.number for press in presses), default=0)
+
+
+def _span(fixation: Fixation) -> tuple[int, int]:
+    return fixation.start_us, fixation.end_us
+
+
+def _place(fixation: Fixation) -> tuple[ImageIdentity, int, int]:
+    return fixation.image, fixation.z, fixation.t
+
+
+def _half_inside(fixation: Fixation, start_us: int, end_us: int) -> bool:
+    inside = min(fixation.end_us, end_us) - max(fixation.start_us, start_us)
+    return inside > 0 and 2 * inside >= fixation.end_us - fixation.start_us
+
+
+def _dwell_before(
+    key_us: int,
+    fixations: Sequence[Fixation],
+    taken: set[Fixation],
+    accuracy_deg: float,
+    p: LabelParameters,
+) -> list[Fixation]:
+    """Return the fixations that a mark means, in time order; empty where there is none."""
+    at = -1
+    for i, fixation in enumerate(fixations):
+        if fixation.start_us > key_us:
+            break
+        at = i
+    if at < 0 or key_us - fixations[at].end_us > p.mark_within_ms * 1000:
+        return []
+    marked = fixations[at]
+    # A fixation carries the accuracy to the slide, and so how many px a degree is there.
+    radius_px = p.dwell_radius_deg * marked.accuracy_image_px / accuracy_deg
+    cluster = [marked]
+    for earlier in reversed(fixations[:at]):
+        pause_us = cluster[0].start_us - earlier.end_us
+        zoom = max(earlier.downsample / marked.downsample, marked.downsample / earlier.downsample)
+        if (
+            earlier in taken
+            or pause_us > p.dwell_gap_ms * 1000
+            or _place(earlier) != _place(marked)
+            or zoom > p.dwell_zoom
+            or _distance_px(earlier, cluster) > radius_px
+        ):
+            break
+        cluster.insert(0, earlier)
+    return cluster
+
+
+def _distance_px(fixation: Fixation, cluster: Sequence[Fixation]) -> float:
+    """Return how far a fixation lies from the centre of others, weighted by duration."""
+    weight = np.array([f.duration_ms for f in cluster]) + 1e-9
+    centre = np.average([(f.x_image_px, f.y_image_px) for f in cluster], axis=0, weights=weight)
+    return float(np.hypot(fixation.x_image_px - centre[0], fixation.y_image_px - centre[1]))
+
+
+def _one_image(fixations: Sequence[Fixation]) -> tuple[list[Fixation], str]:
+    """Keep what lies on the image and plane with most dwell; say what was left out."""
+    dwell: dict[tuple[ImageIdentity, int, int], float] = {}
+    for fixation in fixations:
+        key = _place(fixation)
+        dwell[key] = dwell.get(key, 0.0) + fixation.duration_ms
+    best = max(dwell, key=lambda key: dwell[key])
+    kept = [f for f in fixations if _place(f) == best]
+    others = [f"{_say_place(key)} ({ms:.0f} ms)" for key, ms in dwell.items() if key != best]
+    if not others:
+        return kept, ""
+    note = f"gaze lay on several images or planes; kept {_say_place(best)} ({dwell[best]:.0f} ms)"
+    return kept, f"{note}, left out {', '.join(others)}."
+
+
+def _say_place(place: tuple[ImageIdentity, int, int]) -> str:
+    image, z, t = place
+    entry = f" [{image.entry_id}]" if image.entry_id is not None else ""
+    return f"{image.name}{entry}" + (f", z {z}, t {t}" if z or t else "")
+
+
+__all__ = [
+    "LabelParameters",
+    "Labelling",
+    "Press",
+    "count_label_numbers",
+    "make_fixation_labels",
+    "make_labels",
+]
