@@ -1,0 +1,1 @@
+"""Other recorders' tables of gaze samples: recognise, read, convert."""
