@@ -158,7 +158,9 @@ def read_presses(
             continue
         class_name = _class_of(item)
         if event == LabelEvent.MARK:
-            reader.begin(event, class_name, item.t_us)
+            # A recorder that also sends the key going up means nothing by it.
+            if item.data.get("down") is not False:
+                reader.begin(event, class_name, item.t_us)
         elif event in (LabelEvent.HOLD, LabelEvent.TOGGLE):
             reader.key(event, class_name, _down_of(item, event), item.t_us)
         else:

@@ -9,8 +9,8 @@ from uuid import UUID
 import numpy as np
 
 from qpgaze.errors import UsageError
-from qpgaze.frames import ImagePx, Points
-from qpgaze.gaze.keypresses import Press, read_presses
+from qpgaze.frames import ImagePx, IntArray, Points
+from qpgaze.gaze.keypresses import read_presses
 from qpgaze.gaze.mapping import LeftOut, MappedGaze
 from qpgaze.keys import FIXATION_CLASS, LabelEvent
 from qpgaze.model import Event, Fixation, Label
@@ -193,17 +193,24 @@ def make_labels(
         session_id, mapped, states, accuracy_deg, precision_deg, assumed_accuracy, reader, tracker
     )
     lag_us = round(p.key_lag_ms * 1000)
+    starts_us = np.array([f.start_us for f in fixations], dtype=np.int64)
+    ends_us = np.array([f.end_us for f in fixations], dtype=np.int64)
     labels: list[Label] = []
     taken: set[Fixation] = set()
     for press in presses:
         where = f"Label {press.number} ({press.class_name}, at {press.start_us / 1e6:.1f} s)"
         if press.event == LabelEvent.MARK:
-            found = _dwell_before(press.start_us - lag_us, fixations, taken, accuracy_deg, p)
+            found = _dwell_before(
+                press.start_us - lag_us, fixations, starts_us, taken, accuracy_deg, p
+            )
             span = (found[0].start_us, found[-1].end_us) if found else (0, 0)
             nothing = f"no gaze on the slide within {p.mark_within_ms / 1000:g} s before the key"
         else:
             span = (press.start_us - lag_us, press.end_us - lag_us)
-            found = [f for f in fixations if _half_inside(f, *span)]
+            # Those that overlap the stretch lie side by side: both columns are in time order.
+            low = int(np.searchsorted(ends_us, span[0]))
+            high = int(np.searchsorted(starts_us, span[1]))
+            found = [f for f in fixations[low:high] if _half_inside(f, *span)]
             nothing = "no gaze on the slide while the key was down"
             if press.event == LabelEvent.TOGGLE:
                 nothing = "no gaze on the slide between the two presses"
@@ -298,23 +305,21 @@ def _half_inside(fixation: Fixation, start_us: int, end_us: int) -> bool:
 def _dwell_before(
     key_us: int,
     fixations: Sequence[Fixation],
+    starts_us: IntArray,
     taken: set[Fixation],
     accuracy_deg: float,
     p: LabelParameters,
 ) -> list[Fixation]:
     """Return the fixations that a mark means, in time order; empty where there is none."""
-    at = -1
-    for i, fixation in enumerate(fixations):
-        if fixation.start_us > key_us:
-            break
-        at = i
+    at = int(np.searchsorted(starts_us, key_us, side="right")) - 1
     if at < 0 or key_us - fixations[at].end_us > p.mark_within_ms * 1000:
         return []
     marked = fixations[at]
     # A fixation carries the accuracy to the slide, and so how many px a degree is there.
     radius_px = p.dwell_radius_deg * marked.accuracy_image_px / accuracy_deg
     cluster = [marked]
-    for earlier in reversed(fixations[:at]):
+    for i in range(at - 1, -1, -1):
+        earlier = fixations[i]
         pause_us = cluster[0].start_us - earlier.end_us
         zoom = max(earlier.downsample / marked.downsample, marked.downsample / earlier.downsample)
         if (
@@ -355,13 +360,3 @@ def _say_place(place: tuple[ImageIdentity, int, int]) -> str:
     image, z, t = place
     entry = f" [{image.entry_id}]" if image.entry_id is not None else ""
     return f"{image.name}{entry}" + (f", z {z}, t {t}" if z or t else "")
-
-
-__all__ = [
-    "LabelParameters",
-    "Labelling",
-    "Press",
-    "count_label_numbers",
-    "make_fixation_labels",
-    "make_labels",
-]
