@@ -111,6 +111,8 @@ class Project(Protocol):
         The ``.qpproj`` file.
     backend : str
         ``embedded`` or ``paquo``.
+    backend_reason : str
+        Why that one was taken, in a few words.
     classes : mapping of str to int
         Names and colours (0xRRGGBB) of the project's classes, in order.
     """
@@ -119,6 +121,8 @@ class Project(Protocol):
     def path(self) -> Path: ...
     @property
     def backend(self) -> str: ...
+    @property
+    def backend_reason(self) -> str: ...
     @property
     def classes(self) -> Mapping[str, int]: ...
     @property

@@ -1,0 +1,293 @@
+"""One image of an embedded project: its facts, its objects, the files it becomes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from qpgaze.bridge.projects import qpproj
+from qpgaze.bridge.projects.colors import class_color, with_parents
+from qpgaze.bridge.projects.files import Change, Snapshot, read_file
+from qpgaze.bridge.projects.images import (
+    ImageFacts,
+    find_image,
+    image_summary,
+    recorded_pixel_size,
+    recorded_size,
+)
+from qpgaze.bridge.projects.staging import Staging
+from qpgaze.errors import ConflictError, ProjectError, UnsupportedDataError
+from qpgaze.model import SlideObject
+
+if TYPE_CHECKING:
+    from qpgaze.bridge.projects.embedded import EmbeddedProject
+
+
+class EmbeddedEntry:
+    """One image of an :class:`EmbeddedProject`; see :class:`~..protocol.Entry`."""
+
+    def __init__(
+        self,
+        project: EmbeddedProject,
+        raw: dict[str, Any],
+        *,
+        facts: ImageFacts | None = None,
+        image_type: str = "UNSET",
+    ) -> None:
+        self._project = project
+        self.raw = raw
+        self.facts = facts
+        self.new_image_type = image_type
+        self._staging: Staging | None = None
+        self._snapshot: Snapshot | None = None
+        self._colors: Mapping[str, int] = {}
+        self._recorded: tuple[Mapping[str, Any] | None, ...] | None = None
+
+    @property
+    def id(self) -> str:
+        """The entry id, a plain decimal number."""
+        return qpproj.entry_id(self.raw)
+
+    @property
+    def name(self) -> str:
+        """As shown in QuPath."""
+        name = self.raw.get("imageName")
+        return name if isinstance(name, str) else f"Image {self.id}"
+
+    @property
+    def description(self) -> str | None:
+        """What a person wrote about the image."""
+        text = self.raw.get("description")
+        return text if isinstance(text, str) else None
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """Where QuPath reads the pixels from."""
+        return qpproj.builder_uris(self.raw.get("serverBuilder"))
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The entry's own key-value pairs."""
+        pairs = self.raw.get("metadata")
+        return {str(k): str(v) for k, v in pairs.items()} if isinstance(pairs, dict) else {}
+
+    @property
+    def width_px(self) -> int | None:
+        """Level-0 width where the project records it."""
+        return recorded_size(*self._records())[0]
+
+    @property
+    def height_px(self) -> int | None:
+        """Level-0 height where the project records it."""
+        return recorded_size(*self._records())[1]
+
+    @property
+    def pixel_size_um(self) -> tuple[float, float] | None:
+        """Micron per level-0 pixel (x, y) where the project records it."""
+        return recorded_pixel_size(*self._records())
+
+    @property
+    def folder(self) -> Path:
+        """Where QuPath keeps what belongs to this image."""
+        return self._project.folder / "data" / self.id
+
+    @property
+    def data_path(self) -> Path:
+        """The image's data file, there or not."""
+        return self.folder / "data.qpdata"
+
+    def image_path(self) -> Path:
+        """Return the image as a local file; see the protocol."""
+        uri = self._project.raw.get("uri")
+        return find_image(
+            self.raw.get("serverBuilder"),
+            self.uris,
+            name=self.name,
+            project_file=self._project.path,
+            project_uri=uri if isinstance(uri, str) else None,
+        )
+
+    def objects(self) -> tuple[SlideObject, ...]:
+        """Return all objects, parents before children, staged changes included."""
+        return self._staged().current()
+
+    def add(self, objects: Iterable[SlideObject]) -> None:
+        """Stage new objects; see the protocol."""
+        self._writable().add(objects)
+
+    def replace(self, objects: Iterable[SlideObject]) -> None:
+        """Stage objects in place of those with the same ids; see the protocol."""
+        self._writable().replace(objects)
+
+    def remove(self, ids: Iterable[UUID]) -> None:
+        """Stage the removal of objects; see the protocol."""
+        self._writable().remove(ids)
+
+    # -- for the project ------------------------------------------------------------------------
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the entry is staged and not yet in the project file."""
+        return self.facts is not None
+
+    @property
+    def dirty(self) -> bool:
+        """Whether its objects are to change."""
+        return self._staging is not None and self._staging.dirty
+
+    def forget(self) -> None:
+        """Drop what was read and staged, so that it is read again."""
+        self._staging = self._snapshot = self._recorded = None
+        self._colors = {}
+
+    def saved(self) -> None:
+        """Take note that everything staged is on the disk."""
+        self.facts = None
+        self.forget()
+
+    def new_classes(self, have: Mapping[str, int]) -> dict[str, int]:
+        """Return the classes of staged objects that `have` lacks, with their colours."""
+        names = self._staging.class_names() if self._staging is not None else []
+        return {
+            name: self._colors.get(name, class_color(name)) for name in names if name not in have
+        }
+
+    def changes(self, classes: Mapping[str, int]) -> list[Change]:
+        """Return the files to write."""
+        from qpgaze.bridge.qpdata import edit_qpdata, new_qpdata
+
+        staged = self._staged()
+        content, before = self._read()
+        if self._snapshot is not None and before.digest != self._snapshot.digest:
+            raise ConflictError(
+                f"The data of image '{self.name}' changed since they were read (by QuPath or "
+                "another program); nothing was written.",
+                hint="Close the image in QuPath, then do the same again.",
+            )
+        if not content:
+            content = new_qpdata(
+                server=self.raw.get("serverBuilder") or {},
+                qupath_version=self._project.qupath_version,
+                image_type=self.new_image_type,
+            )
+        names = with_parents(staged.class_names())
+        colors = {
+            name: classes.get(name, self._colors.get(name, class_color(name))) for name in names
+        }
+        for batch in staged.batches:
+            content = edit_qpdata(
+                content,
+                add=list(batch.add.values()),
+                replace=list(batch.replace.values()),
+                remove=batch.remove,
+                class_colors=colors,
+            )
+        target = before if before.path == self.data_path else Snapshot(self.data_path)
+        backup = self.data_path.with_name("data.qpdata.bkp")
+        made = [
+            Change(self.data_path, content, target, backup=backup, verify=self._verifier(staged))
+        ]
+        if self.facts is not None:
+            made += self._image_files(self.facts)
+        return made
+
+    def _image_files(self, facts: ImageFacts) -> list[Change]:
+        summary = image_summary(
+            facts, image_type=self.new_image_type, timestamp_ms=self._project.clock_ms()
+        )
+        text = json.dumps(summary, ensure_ascii=False).encode("utf-8")
+        files = {"thumbnail.jpg": facts.thumbnail, "summary.json": text}
+        return [
+            Change(path, content, Snapshot(path))
+            for path, content in ((self.folder / name, data) for name, data in files.items())
+        ]
+
+    def _verifier(self, staged: Staging) -> Callable[[bytes], None]:
+        wanted = [(item.id, item.parent, item.class_name) for item in staged.current()]
+
+        def verify(content: bytes) -> None:
+            from qpgaze.bridge.qpdata import read_qpdata
+
+            came = [(o.id, o.parent, o.class_name) for o in read_qpdata(content).objects]
+            if len(came) != len(wanted) or not _alike(came, wanted):
+                raise ProjectError(
+                    f"The data of image '{self.name}' do not read back as meant; "
+                    "what was there before is still there.",
+                    hint="Please report this: it is a fault of qpgaze.",
+                )
+
+        return verify
+
+    def _read(self) -> tuple[bytes, Snapshot]:
+        """Read the image's data; where a QuPath was ended while saving, what it had before."""
+        if self.is_new:
+            return b"", Snapshot(self.data_path)
+        content, snapshot = read_file(self.data_path)
+        if not snapshot.exists:
+            backup = self.data_path.with_name("data.qpdata.bkp")
+            kept, kept_snapshot = read_file(backup)
+            if kept_snapshot.exists:
+                return kept, kept_snapshot
+        elif not content:
+            raise UnsupportedDataError(
+                f"The data of image '{self.name}' ({self.data_path}) are empty: a save was cut.",
+                hint="QuPath may have kept the version before in data.qpdata.bkp beside it.",
+            )
+        return content, snapshot
+
+    def _staged(self) -> Staging:
+        self._project.require_open()
+        if self._staging is None:
+            content, snapshot = self._read()
+            objects: tuple[SlideObject, ...] = ()
+            if content:
+                from qpgaze.bridge.qpdata import read_qpdata
+
+                try:
+                    data = read_qpdata(content)
+                except UnsupportedDataError as error:
+                    raise UnsupportedDataError(
+                        f"The data of image '{self.name}' ({snapshot.path}) are not understood: "
+                        f"{error.message} Nothing was changed.",
+                        hint=error.hint,
+                    ) from error
+                objects, self._colors = data.objects, data.class_colors
+            self._staging, self._snapshot = Staging(objects), snapshot
+        return self._staging
+
+    def _writable(self) -> Staging:
+        self._project.require_writable()
+        return self._staged()
+
+    def _records(self) -> tuple[Mapping[str, Any] | None, ...]:
+        """Return every place that may record size and pixel size, QuPath's latest word first."""
+        if self._recorded is None:
+            builder = self.raw.get("serverBuilder")
+            first = builder.get("metadata") if isinstance(builder, dict) else None
+            if self.facts is not None:
+                size = {"width": self.facts.width_px, "height": self.facts.height_px}
+                self._recorded = (first, size)
+            else:
+                server = _optional_json(self.folder / "server.json")
+                summary = _optional_json(self.folder / "summary.json")
+                self._recorded = (first, server.get("metadata"), summary.get("server"))
+        return self._recorded
+
+
+def _alike(came: list[Any], wanted: list[Any]) -> bool:
+    """Compare objects by id; those that QuPath 0.3 gave no id only by class."""
+    if came == wanted:
+        return True
+    return sorted(map(str, came)) == sorted(map(str, wanted))
+
+
+def _optional_json(path: Path) -> dict[str, Any]:
+    """Read a file that QuPath may leave out; what is not understood counts as left out."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return raw if isinstance(raw, dict) else {}

@@ -1,0 +1,285 @@
+"""Write several files so that each is the old one or the new one, never half of either.
+
+A change is written beside its target, flushed to the disk, read back and checked; only when all
+of a commit's changes got so far are they moved into place, each in one step. When a move fails,
+those already made are taken back. So a full disk, a missing permission or Ctrl-C leaves what was
+there before; a power cut between two moves leaves whole files, some of them new.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qpgaze.errors import ConflictError, ProjectError
+
+_log = logging.getLogger(__name__)
+
+RETRY_AFTER_S: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Pauses between tries to move a file into place: on Windows a virus scanner or QuPath may hold
+the old one open for a moment."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a file was like when it was read; ``size`` is -1 where there was none."""
+
+    path: Path
+    size: int = -1
+    mtime_ns: int = 0
+    digest: bytes = b""
+
+    @property
+    def exists(self) -> bool:
+        """Whether there was a file."""
+        return self.size >= 0
+
+
+def read_file(path: Path) -> tuple[bytes, Snapshot]:
+    """Read a file and remember what it was like; no file reads as nothing.
+
+    Raises
+    ------
+    ProjectError
+        If it is there but cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            content = file.read()
+    except FileNotFoundError:
+        return b"", Snapshot(path)
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be read: {error.strerror or error}.") from error
+    digest = hashlib.sha256(content).digest()
+    return content, Snapshot(path, len(content), status.st_mtime_ns, digest)
+
+
+def require_unchanged(before: Snapshot) -> Snapshot:
+    """Read a file again and refuse it when its content is another; returns its present stamp.
+
+    Raises
+    ------
+    ConflictError
+        If it changed, vanished or appeared.
+    """
+    _, now = read_file(before.path)
+    if (now.exists, now.digest) != (before.exists, before.digest):
+        raise ConflictError(
+            f"{before.path} changed since it was read (by QuPath or another program); "
+            "nothing was written.",
+            hint="Close the image in QuPath, then do the same again.",
+        )
+    return now
+
+
+@dataclass
+class Change:
+    """One file to write.
+
+    Parameters
+    ----------
+    path : Path
+    content : bytes
+    before : Snapshot
+        What the file was like when it was read.
+    backup : Path, optional
+        Where the old file is kept.
+    verify : callable, optional
+        Is given the bytes as they came back from the disk and raises when they are not right.
+    """
+
+    path: Path
+    content: bytes
+    before: Snapshot
+    backup: Path | None = None
+    verify: Callable[[bytes], None] | None = None
+    _new: Path = field(init=False)
+    _old: Path = field(init=False)
+    _kept: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        stem = f".{self.path.name}.{secrets.token_hex(4)}"
+        self._new, self._old, self._kept = (
+            self.path.with_name(f"{stem}.{kind}~") for kind in ("new", "old", "kept")
+        )
+
+    def prepare(self) -> None:
+        """Write everything beside its place and check it."""
+        self.before = require_unchanged(self.before)
+        write_durably(self._new, self.content)
+        back = self._new.read_bytes()
+        if back != self.content:
+            raise ProjectError(
+                f"{self.path} did not come back from the disk as it was written; "
+                "what was there before is still there.",
+                hint="Check the disk or network share.",
+            )
+        if self.verify is not None:
+            self.verify(back)
+        if self.before.exists:
+            write_durably(self._old, self.path.read_bytes())
+            with contextlib.suppress(OSError):  # times and modes: some shares keep none
+                shutil.copystat(self.path, self._old)
+                shutil.copymode(self.path, self._new)
+
+    def publish(self) -> None:
+        """Move everything into place."""
+        stamp = _stamp(self.path)
+        if stamp != (self.before.size, self.before.mtime_ns if self.before.exists else 0):
+            require_unchanged(self.before)
+        if self.backup is not None and self.before.exists:
+            if self.backup.exists():
+                replace_patiently(self.backup, self._kept)
+            replace_patiently(self._old, self.backup)
+        replace_patiently(self._new, self.path)
+
+    def take_back(self) -> None:
+        """Undo whatever of :meth:`publish` was done."""
+        published = not self._new.exists()
+        moved_old = self.backup is not None and self.before.exists and not self._old.exists()
+        if published and self.before.exists:
+            source = self.backup if self.backup is not None and moved_old else self._old
+            replace_patiently(source, self.path)
+        elif published:
+            self.path.unlink(missing_ok=True)
+        elif moved_old and self.backup is not None:
+            self.backup.unlink(missing_ok=True)
+        if self.backup is not None and self._kept.exists():
+            replace_patiently(self._kept, self.backup)
+
+    def clean(self) -> None:
+        """Remove what lies beside the target."""
+        for path in (self._new, self._old, self._kept):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def replace_files(changes: Sequence[Change]) -> None:
+    """Write all changes or none.
+
+    Parameters
+    ----------
+    changes : sequence of Change
+        Published in this order.
+
+    Raises
+    ------
+    ConflictError
+        If a file changed since it was read.
+    ProjectError
+        If one cannot be written: a full disk, a read-only folder, a file held open. Whatever was
+        there before is there again.
+    """
+    made: list[Path] = []
+    reached: list[Change] = []
+    done = False
+    try:
+        for change in changes:
+            made += _make_folders(change.path.parent)
+            change.prepare()
+        for change in changes:
+            reached.append(change)
+            change.publish()
+        for folder in {change.path.parent for change in changes}:
+            _sync_folder(folder)
+        done = True
+    except OSError as error:
+        raise _in_words(error, changes) from error
+    finally:
+        if not done:
+            _take_back(reached)
+        for change in changes:
+            change.clean()
+        if not done:
+            for folder in reversed(made):
+                with contextlib.suppress(OSError):  # not empty: somebody else uses it
+                    folder.rmdir()
+
+
+def _take_back(reached: Sequence[Change]) -> None:
+    for change in reversed(reached):
+        try:
+            change.take_back()
+        except OSError as error:
+            _log.error("%s could not be put back: %s", change.path, error)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a new file and wait until it is on the disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0))
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_patiently(source: Path, target: Path) -> None:
+    """Move a file over another in one step; where the other is held open, try a few times."""
+    for pause_s in RETRY_AFTER_S:
+        try:
+            source.replace(target)
+        except PermissionError:
+            time.sleep(pause_s)
+        else:
+            return
+    source.replace(target)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return -1, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder with its parents; return those that were not there, outermost first."""
+    missing: list[Path] = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    made = []
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        made.append(path)
+    return made
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make moves survive a power cut; Windows does so itself, some shares refuse."""
+    if os.name == "nt":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _in_words(error: OSError, changes: Sequence[Change]) -> ProjectError:
+    where = error.filename or (changes[0].path.parent if changes else "the project")
+    stays = "What was there before is still there."
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return ProjectError(f"The disk is full: {where} cannot be written. {stays}")
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return ProjectError(
+            f"{where} may not be written: it is read-only, or another program (QuPath?) holds it "
+            f"open. {stays}",
+            hint="Close the image in QuPath or ask for the right to write, then try again.",
+        )
+    return ProjectError(f"{where} cannot be written: {error.strerror or error}. {stays}")

@@ -1,0 +1,260 @@
+"""The picture behind an image of a project: where it is now, how large, its thumbnail."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from qpgaze.bridge.projects.uris import Location, parse_uri, relative_place, share_host
+from qpgaze.errors import ProjectError, SlideError, UsageError
+
+IMAGE_TYPES = (
+    "BRIGHTFIELD_H_DAB",
+    "BRIGHTFIELD_H_E",
+    "BRIGHTFIELD_OTHER",
+    "FLUORESCENCE",
+    "OTHER",
+    "UNSET",
+)
+
+THUMBNAIL_PX = (1000, 600)
+"""Largest width and height of a thumbnail: QuPath's own."""
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What is recorded of a new image.
+
+    Parameters
+    ----------
+    width_px, height_px : int
+        Level 0.
+    thumbnail : bytes
+        JPEG.
+    """
+
+    width_px: int
+    height_px: int
+    thumbnail: bytes
+
+
+def read_image(path: Path) -> ImageFacts:
+    """Open a slide once and take from it what a project keeps.
+
+    Raises
+    ------
+    SlideError
+        If it is not a slide that we can read.
+    """
+    from PIL import Image
+
+    from qpgaze.slides import open_slide
+
+    with open_slide(path) as slide:
+        width, height = slide.width_px, slide.height_px
+        shrink = max(width / THUMBNAIL_PX[0], height / THUMBNAIL_PX[1], 1.0)
+        pixels = slide.read(0, 0, width, height, downsample=shrink)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
+    return ImageFacts(width, height, buffer.getvalue())
+
+
+def check_image_type(image_type: str) -> str:
+    """Refuse an image type that QuPath does not have.
+
+    Raises
+    ------
+    UsageError
+        Naming those that it has.
+    """
+    if image_type not in IMAGE_TYPES:
+        raise UsageError(
+            f"Expected an image type of QuPath ({', '.join(IMAGE_TYPES)}), but '{image_type}' came."
+        )
+    return image_type
+
+
+def image_summary(facts: ImageFacts, *, image_type: str, timestamp_ms: int) -> dict[str, Any]:
+    """Return a new image's ``summary.json``: what QuPath shows of it without opening it."""
+    return {
+        "timestamp": timestamp_ms,
+        "imageType": image_type,
+        "server": {
+            "width": facts.width_px,
+            "height": facts.height_px,
+            "sizeC": 3,
+            "sizeZ": 1,
+            "sizeT": 1,
+        },
+    }
+
+
+def recorded_size(*sources: Mapping[str, Any] | None) -> tuple[int | None, int | None]:
+    """Return the first width and height that server metadata or a summary record."""
+    for source in sources:
+        if isinstance(source, Mapping):
+            width, height = source.get("width"), source.get("height")
+            if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+                return width, height
+    return None, None
+
+
+def recorded_pixel_size(*sources: Mapping[str, Any] | None) -> tuple[float, float] | None:
+    """Return the first pixel size in micron (x, y) that server metadata record.
+
+    Examples
+    --------
+    >>> side = {"value": 0.25, "unit": "µm"}
+    >>> recorded_pixel_size({"pixelCalibration": {"pixelWidth": side, "pixelHeight": side}})
+    (0.25, 0.25)
+    """
+    for source in sources:
+        calibration = source.get("pixelCalibration") if isinstance(source, Mapping) else None
+        if not isinstance(calibration, Mapping):
+            continue
+        sides = [_micron(calibration.get(key)) for key in ("pixelWidth", "pixelHeight")]
+        if sides[0] is not None and sides[1] is not None:
+            return sides[0], sides[1]
+    return None
+
+
+def _micron(side: Any) -> float | None:
+    if not isinstance(side, Mapping) or side.get("unit") not in ("µm", "μm", "um"):
+        return None
+    value = side.get("value")
+    return float(value) if isinstance(value, (int, float)) and value > 0 else None
+
+
+def find_image(
+    builder: Any,
+    uris: Sequence[str],
+    *,
+    name: str,
+    project_file: Path,
+    project_uri: str | None,
+) -> Path:
+    """Return an entry's image as a local file.
+
+    Parameters
+    ----------
+    builder : JSON value
+        The entry's server builder.
+    uris : sequence of str
+        Where it reads from.
+    name : str
+        Of the entry, for messages.
+    project_file : Path
+        Where the project is now.
+    project_uri : str or None
+        Where the project file says it is; when it moved together with its slides, they are found
+        at the same place relative to it.
+
+    Raises
+    ------
+    SlideError
+        If it is no plain local file, or is not there: the message names each place.
+    """
+    if len(uris) != 1 or not isinstance(builder, Mapping) or builder.get("builderType") != "uri":
+        kind = builder.get("builderType") if isinstance(builder, Mapping) else None
+        raise SlideError(
+            f"Image '{name}' is not one plain file but made by QuPath from others "
+            f"({kind or 'unknown'}): its pixels cannot be read here.",
+            hint="Add the original image to the project.",
+        )
+    _refuse_series(builder.get("args"), name)
+    try:
+        location = parse_uri(uris[0])
+    except ProjectError as error:
+        raise SlideError(f"Image '{name}': {error}") from error
+    if location.path is None:
+        raise SlideError(
+            f"Image '{name}' comes from a server ({location.scheme}://{location.host}), "
+            "which is never asked for pixels.",
+            hint="Add a local copy of the slide to the project.",
+        )
+    places = candidates(location, project_file=project_file, project_uri=project_uri)
+    for place in places:
+        if _is_file(place):
+            return place
+    looked = ", ".join(str(place) for place in places) or f"{location.path} (of another system)"
+    raise SlideError(
+        f"The slide of image '{name}' is not there. Looked for: {looked}.",
+        hint="Put it back, or let QuPath find it: open the project there and choose its new place.",
+    )
+
+
+def candidates(
+    location: Location,
+    *,
+    project_file: PurePath,
+    project_uri: str | None,
+    native: type[PurePath] | None = None,
+) -> list[Path]:
+    """List where a local image may be: as recorded, then relative to a project that moved.
+
+    Parameters
+    ----------
+    location : Location
+        Of a file.
+    project_file, project_uri
+        As for :func:`find_image`.
+    native : PureWindowsPath or PurePosixPath, optional
+        System that runs; default this one.
+
+    Raises
+    ------
+    SlideError
+        If it lies on another computer's share than the project itself.
+    """
+    native = native or (PureWindowsPath if os.name == "nt" else PurePosixPath)
+    if location.path is None:
+        return []
+    if location.host and location.host != share_host(native(project_file)):
+        raise SlideError(
+            f"The slide {location.path} lies on another computer ({location.host}), which is not "
+            "opened because a project's file says so.",
+            hint="Connect that share as a drive and add the slide from there.",
+        )
+    places = [location.path] if isinstance(location.path, native) else []
+    try:
+        old = parse_uri(project_uri).path if project_uri else None
+    except ProjectError:
+        old = None
+    way = relative_place(location.path, old) if old is not None else None
+    if way is not None:
+        folder = native(project_file).parent
+        ups = sum(1 for part in way if part == "..")
+        if ups < len(folder.parts):
+            base = folder.parents[ups - 1] if ups else folder
+            moved = base.joinpath(*way[ups:])
+            if moved not in places:
+                places.append(moved)
+    return [Path(place) if native is _here() else place for place in places]  # type: ignore[misc]
+
+
+def _here() -> type[PurePath]:
+    return PureWindowsPath if os.name == "nt" else PurePosixPath
+
+
+def _is_file(place: Path) -> bool:
+    try:
+        return place.is_file()
+    except (OSError, ValueError):  # a name that this system cannot have
+        return False
+
+
+def _refuse_series(args: Any, name: str) -> None:
+    """Refuse another image of a file than its first: its pixels would be others."""
+    if not isinstance(args, list):
+        return
+    for flag, value in pairwise(args):
+        if flag == "--series" and str(value) != "0":
+            raise SlideError(
+                f"Image '{name}' is number {value} within its file; only the first can be read.",
+                hint="Save it as a slide of its own and add that.",
+            )

@@ -1,0 +1,106 @@
+"""Open or create a project with the backend that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+from qpgaze.bridge.projects.embedded import EmbeddedProject, now_ms
+from qpgaze.bridge.projects.files import Change, Snapshot, replace_files
+from qpgaze.bridge.projects.protocol import Project
+from qpgaze.bridge.projects.qpproj import FILE_NAME, QUPATH_VERSION, dump_json, new_project
+from qpgaze.bridge.projects.uris import uri_from_path
+from qpgaze.errors import ConflictError, UsageError
+
+Backend = Literal["auto", "embedded", "paquo"]
+BACKENDS: tuple[Backend, ...] = ("auto", "embedded", "paquo")
+
+
+def open_project(
+    path: str | PathLike[str],
+    *,
+    mode: Literal["r", "r+"] = "r",
+    backend: Backend = "auto",
+) -> Project:
+    """Open a QuPath project.
+
+    Parameters
+    ----------
+    path : path
+        The ``.qpproj`` file, or the folder that holds it.
+    mode : "r" or "r+"
+        Read, or read and change.
+    backend : "auto", "embedded" or "paquo"
+        ``paquo`` works through an installed QuPath, ``embedded`` needs none. ``auto`` takes
+        paquo where a QuPath is found that paquo knows, else the embedded store.
+
+    Returns
+    -------
+    Project
+        Its ``backend`` says which was taken, ``backend_reason`` why.
+
+    Raises
+    ------
+    ProjectError
+        If it is no project, or the backend asked for cannot work here.
+    UnsupportedDataError
+        If its format is not understood.
+    """
+    where = Path(path)
+    if backend not in BACKENDS:
+        raise UsageError(f"Expected backend {', '.join(BACKENDS)}, but '{backend}' came.")
+    if backend == "embedded":
+        return EmbeddedProject(where, mode=mode, reason="asked for")
+    from qpgaze.bridge.projects.detect_qupath import paquo_or_reason
+
+    found = paquo_or_reason()
+    if backend == "paquo" or found.usable:
+        from qpgaze.bridge.projects.paquo_store import PaquoProject
+
+        reason = "asked for" if backend == "paquo" else found.reason
+        return PaquoProject(where, mode=mode, reason=reason)
+    return EmbeddedProject(where, mode=mode, reason=found.reason)
+
+
+def create_project(
+    path: str | PathLike[str],
+    *,
+    backend: Backend = "auto",
+    qupath_version: str = QUPATH_VERSION,
+    clock_ms: Callable[[], int] = now_ms,
+) -> Project:
+    """Make an empty QuPath project and open it for changes.
+
+    Parameters
+    ----------
+    path : path
+        A folder that is empty or not there yet, or the ``.qpproj`` file to be.
+    backend : "auto", "embedded" or "paquo"
+        What the new project is opened with; the files are the same.
+    qupath_version : str
+        Version that the project file claims.
+    clock_ms : callable
+        Gives the time stamps, milliseconds since 1970.
+
+    Raises
+    ------
+    ConflictError
+        If there is a project already.
+    ProjectError
+        If it cannot be written.
+    """
+    file = Path(path).absolute()
+    if file.suffix.lower() != ".qpproj":
+        file = file / FILE_NAME
+    if file.exists() or any(file.parent.glob("*.qpproj")):
+        raise ConflictError(
+            f"{file.parent} already holds a project; nothing was changed.",
+            hint="Choose another folder, or add to that project.",
+        )
+    raw = new_project(uri=uri_from_path(file), timestamp_ms=clock_ms(), version=qupath_version)
+    replace_files([Change(file, dump_json(raw), Snapshot(file))])
+    if backend == "embedded":
+        return EmbeddedProject(file, mode="r+", reason="asked for", clock_ms=clock_ms)
+    return open_project(file, mode="r+", backend=backend)

@@ -1,0 +1,262 @@
+"""What is to become of an image's objects, before anything is written: pure bookkeeping.
+
+Both backends stage here, so that both check alike and answer alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import numpy as np
+import shapely
+
+from qpgaze.errors import ConflictError, EntryError, ProjectError
+from qpgaze.model import SlideObject
+
+SHAPES = frozenset({"Point", "MultiPoint", "LineString", "LinearRing", "Polygon", "MultiPolygon"})
+"""Shapes that every QuPath keeps as they are. A MultiLineString comes back joined: one object a
+piece. A collection has no counterpart."""
+
+KINDS = frozenset({"annotation", "detection"})
+"""What we write; cells, tiles and TMA cores are read and kept."""
+
+_CLASS_NAME = re.compile(r"[^:\r\n]*[^:\s][^:\r\n]*(?:: [^:\r\n]*[^:\s][^:\r\n]*)*")
+
+
+@dataclass
+class Batch:
+    """Changes that one edit of an image's data makes."""
+
+    add: dict[UUID, SlideObject] = field(default_factory=dict)
+    replace: dict[UUID, SlideObject] = field(default_factory=dict)
+    remove: set[UUID] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.add or self.replace or self.remove)
+
+
+class Staging:
+    """Staged changes over the objects that an image has.
+
+    Parameters
+    ----------
+    base : sequence of SlideObject
+        As read, parents before children.
+    """
+
+    def __init__(self, base: Sequence[SlideObject]) -> None:
+        self._now: dict[UUID, SlideObject] = {}
+        self._twice: set[UUID] = set()
+        for item in base:
+            if item.id in self._now:
+                self._twice.add(item.id)
+            self._now[item.id] = item
+        self._base = tuple(base)
+        self._batches: list[Batch] = []
+
+    @property
+    def batches(self) -> tuple[Batch, ...]:
+        """The changes, in the order in which they must be made."""
+        return tuple(batch for batch in self._batches if batch)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether anything is staged."""
+        return any(self._batches)
+
+    def current(self) -> tuple[SlideObject, ...]:
+        """Return all objects as they will be, parents before children."""
+        return tuple(self._now.values()) if self.dirty else self._base
+
+    def class_names(self) -> list[str]:
+        """Return the classes of what is added or replaced, in order, each once."""
+        names: dict[str, None] = {}
+        for batch in self._batches:
+            for item in (*batch.add.values(), *batch.replace.values()):
+                if item.class_name is not None:
+                    names[item.class_name] = None
+        return list(names)
+
+    def add(self, objects: Iterable[SlideObject]) -> None:
+        """Stage new objects; all or none of them.
+
+        Raises
+        ------
+        ConflictError
+            If an id is already there, or twice among them.
+        ProjectError
+            If an object cannot be kept by QuPath, or its parent is missing.
+        """
+        fresh: dict[UUID, SlideObject] = {}
+        for item in objects:
+            if item.id in self._now or item.id in fresh:
+                raise ConflictError(
+                    f"The image already has an object {item.id}; nothing was staged.",
+                    hint="Replace it instead.",
+                )
+            fresh[item.id] = item
+        check_objects(list(fresh.values()))
+        ordered = self._parents_first(fresh)
+        batch = self._batch()
+        if any(item.id in batch.remove for item in ordered):
+            batch = self._batch(new=True)
+        for item in ordered:
+            batch.add[item.id] = item
+            self._now[item.id] = item
+
+    def replace(self, objects: Iterable[SlideObject]) -> None:
+        """Stage objects in place of those with the same ids; their parents stay what they are.
+
+        Raises
+        ------
+        EntryError
+            If there is no object of that id.
+        ProjectError
+            If an object cannot be kept by QuPath.
+        """
+        fresh = list(objects)
+        self._require({item.id for item in fresh})
+        check_objects(fresh)
+        batch = self._batch()
+        for item in fresh:
+            new = dataclasses.replace(item, parent=self._now[item.id].parent)
+            (batch.add if item.id in batch.add else batch.replace)[item.id] = new
+            self._now[item.id] = new
+
+    def remove(self, ids: Iterable[UUID]) -> None:
+        """Stage removals; children move to their parent's parent.
+
+        Raises
+        ------
+        EntryError
+            If there is no object of that id.
+        """
+        wanted = list(dict.fromkeys(ids))
+        self._require(set(wanted))
+        if not wanted:
+            return
+        batch = self._batch()
+        gone = {identity: self._now.pop(identity).parent for identity in wanted}
+
+        def heir(parent: UUID | None) -> UUID | None:
+            while parent is not None and parent in gone:
+                parent = gone[parent]
+            return parent
+
+        for identity in wanted:
+            batch.replace.pop(identity, None)
+            if batch.add.pop(identity, None) is None:
+                batch.remove.add(identity)
+        for item in [item for item in self._now.values() if item.parent in gone]:
+            moved = dataclasses.replace(item, parent=heir(item.parent))
+            self._now[item.id] = moved
+            for changes in (batch.add, batch.replace):
+                if item.id in changes:
+                    changes[item.id] = moved
+
+    def _batch(self, *, new: bool = False) -> Batch:
+        if new or not self._batches:
+            self._batches.append(Batch())
+        return self._batches[-1]
+
+    def _require(self, ids: set[UUID]) -> None:
+        missing = sorted(str(identity) for identity in ids - self._now.keys())
+        if missing:
+            raise EntryError(
+                f"The image has no object {', '.join(missing[:3])}"
+                + (f" (and {len(missing) - 3} more)" if len(missing) > 3 else "")
+                + "; nothing was staged."
+            )
+        twice = ids & self._twice
+        if twice:
+            raise EntryError(
+                f"The image has two objects of the id {next(iter(twice))}; nothing was staged.",
+                hint="Delete one of them in QuPath.",
+            )
+
+    def _parents_first(self, fresh: dict[UUID, SlideObject]) -> list[SlideObject]:
+        """Order new objects so that each comes after its parent."""
+        placed: dict[UUID, SlideObject] = {}
+        for item in fresh.values():
+            line = [item]
+            while (parent := line[-1].parent) is not None:
+                if parent in self._now or parent in placed:
+                    break
+                if parent not in fresh:
+                    raise ProjectError(
+                        f"Object {line[-1].id} lies under {parent}, which the image does not have; "
+                        "nothing was staged."
+                    )
+                line.append(fresh[parent])
+                if len(line) > len(fresh):
+                    raise ProjectError(f"Object {item.id} lies under itself; nothing was staged.")
+            for one in reversed(line):
+                placed.setdefault(one.id, one)
+        return list(placed.values())
+
+
+def check_objects(objects: Sequence[SlideObject]) -> None:
+    """Refuse objects that some QuPath would lose, bend or choke on.
+
+    Raises
+    ------
+    ProjectError
+        If a shape is empty, invalid, not finite or of a kind QuPath lacks; if a class, name,
+        measurement or key cannot be kept.
+    """
+    if not objects:
+        return
+    shapes = np.array([item.geometry for item in objects], dtype=object)
+    for what, bad in (
+        ("is missing", ~shapely.is_geometry(shapes)),
+        ("is empty", shapely.is_empty(shapes)),
+        ("has coordinates that are no numbers", ~np.isfinite(shapely.bounds(shapes)).all(axis=1)),
+        ("is not valid (it crosses itself?)", ~shapely.is_valid(shapes)),
+    ):
+        if bad.any():
+            raise _refused(objects[int(np.argmax(bad))], f"its shape {what}")
+    for item in objects:
+        fault = _fault(item)
+        if fault is not None:
+            raise _refused(item, fault)
+
+
+def _fault(item: SlideObject) -> str | None:
+    """Say what of an object, its coordinates apart, cannot be kept; None when all can."""
+    kind = item.geometry.geom_type
+    if kind not in SHAPES:
+        return f"QuPath has no {kind}"
+    if item.kind not in KINDS:
+        return f"only annotations and detections can be written, not a {item.kind}"
+    if item.is_ellipse and not _has_area(item):
+        return "an ellipse needs a width and a height"
+    if item.class_name is not None and not _CLASS_NAME.fullmatch(item.class_name):
+        return (
+            f"'{item.class_name}' is no class name: no line break, and ':' only as in 'Tumor: Big'"
+        )
+    if item.color is not None and not 0 <= item.color <= 0xFFFFFF:
+        return f"{item.color} is no colour (0xRRGGBB)"
+    for key, value in item.measurements.items():
+        if not isinstance(key, str) or not isinstance(value, (int, float, np.number)):
+            return f"its measurement '{key}' is no number"
+        if isinstance(value, float) and math.isinf(value):
+            return f"its measurement '{key}' is infinite"
+    for key, text in item.metadata.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            return f"its metadata '{key}' is no text"
+    return None
+
+
+def _has_area(item: SlideObject) -> bool:
+    x0, y0, x1, y1 = item.geometry.bounds
+    return bool(x1 > x0 and y1 > y0)
+
+
+def _refused(item: SlideObject, why: str) -> ProjectError:
+    name = f" ({item.name})" if item.name else ""
+    return ProjectError(f"Object {item.id}{name} cannot be written: {why}. Nothing was staged.")

@@ -1,0 +1,205 @@
+"""``qpgaze project``: create, fill, show and export QuPath projects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from qpgaze.cli.output import console, emit_json, json_option
+
+if TYPE_CHECKING:
+    from qpgaze.bridge.projects.protocol import Entry, Project
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_TYPES = {
+    "h-e": "BRIGHTFIELD_H_E",
+    "h-dab": "BRIGHTFIELD_H_DAB",
+    "brightfield": "BRIGHTFIELD_OTHER",
+    "fluorescence": "FLUORESCENCE",
+    "other": "OTHER",
+    "unset": "UNSET",
+}
+
+
+def backend_option(command: F) -> F:
+    """Add ``--backend`` to a verb."""
+    return click.option(
+        "--backend",
+        type=click.Choice(["auto", "embedded", "paquo"]),
+        default="auto",
+        show_default=True,
+        help="How the project is reached: through an installed QuPath (paquo) or without one.",
+    )(command)
+
+
+@click.group()
+def project() -> None:
+    """Create, fill, show and export QuPath projects."""
+
+
+@project.command()
+@click.argument("project_dir", type=click.Path(path_type=Path))
+def create(project_dir: Path) -> None:
+    """Make an empty QuPath project in the folder PROJECT_DIR."""
+    from qpgaze.bridge import create_project
+
+    with create_project(project_dir, backend="embedded") as made:
+        click.echo(f"Made {made.path}")
+
+
+@project.command()
+@click.argument("project_path", metavar="PROJECT", type=click.Path(path_type=Path))
+@click.argument(
+    "images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option("--patient", help="Groups slides: splits never cut through a patient.")
+@click.option("--name", help="Name in QuPath; the file's name without it. For one image only.")
+@click.option(
+    "--type",
+    "image_type",
+    type=click.Choice(list(_TYPES)),
+    default="h-e",
+    show_default=True,
+    help="What QuPath takes the image for.",
+)
+@backend_option
+def add(
+    project_path: Path,
+    images: tuple[Path, ...],
+    patient: str | None,
+    name: str | None,
+    image_type: str,
+    backend: Any,
+) -> None:
+    """Add slides to PROJECT, all of them or none."""
+    from qpgaze import keys
+    from qpgaze.bridge import open_project
+
+    if name is not None and len(images) > 1:
+        raise click.UsageError("--name is for one image; leave it out for several.")
+    metadata = {} if patient is None else {keys.PATIENT: patient}
+    with open_project(project_path, mode="r+", backend=backend) as opened:
+        added = [
+            opened.add_image(image, name=name, image_type=_TYPES[image_type], metadata=metadata)
+            for image in images
+        ]
+        opened.commit()
+        for entry in added:
+            click.echo(f"Added {entry.name} as image {entry.id}")
+
+
+@project.command()
+@click.argument("project_path", metavar="PROJECT", type=click.Path(path_type=Path))
+@backend_option
+@json_option
+def show(project_path: Path, backend: Any, as_json: bool) -> None:
+    """Say what PROJECT holds: images, objects by class, whether slides are in place."""
+    from qpgaze.bridge import open_project
+
+    with open_project(project_path, backend=backend) as opened:
+        facts = _facts(opened)
+    if as_json:
+        emit_json("project show", facts)
+    else:
+        _print(facts)
+
+
+@project.command()
+@click.argument("project_path", metavar="PROJECT", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT.geojson", type=click.Path(path_type=Path))
+@click.option("--image", help="Entry id (or a name that one image bears); needed for several.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT.geojson where it exists.")
+@backend_option
+def export(project_path: Path, out: Path, image: str | None, overwrite: bool, backend: Any) -> None:
+    """Write an image's objects as GeoJSON that QuPath imports."""
+    from qpgaze.bridge import open_project
+    from qpgaze.bridge.geojson import write_geojson
+
+    with open_project(project_path, backend=backend) as opened:
+        entry = _only_entry(opened) if image is None else opened.entry(image)
+        count = write_geojson(out, entry.objects(), opened.classes, overwrite=overwrite)
+    click.echo(f"Wrote {count} objects of {entry.name} to {out}")
+
+
+def _only_entry(opened: Project) -> Entry:
+    if len(opened.entries) != 1:
+        listed = ", ".join(f"{entry.id} ({entry.name})" for entry in opened.entries)
+        raise click.UsageError(f"Say which image with --image: {listed or 'there is none'}.")
+    return opened.entries[0]
+
+
+def _facts(opened: Project) -> dict[str, Any]:
+    return {
+        "project": str(opened.path),
+        "backend": opened.backend,
+        "backend_reason": opened.backend_reason,
+        "classes": [{"name": k, "color": f"#{v:06x}"} for k, v in opened.classes.items()],
+        "images": [_image_facts(entry) for entry in opened.entries],
+    }
+
+
+def _image_facts(entry: Entry) -> dict[str, Any]:
+    """Say what is known of one image; what cannot be read of it is said, not fatal."""
+    from collections import Counter
+
+    from qpgaze import QpgazeError
+
+    facts: dict[str, Any] = {
+        "id": entry.id,
+        "name": entry.name,
+        "uris": list(entry.uris),
+        "metadata": dict(entry.metadata),
+        "width_px": entry.width_px,
+        "height_px": entry.height_px,
+        "pixel_size_um": entry.pixel_size_um,
+        "objects": None,
+        "by_class": {},
+        "slide": None,
+        "problems": [],
+    }
+    try:
+        objects = entry.objects()
+    except QpgazeError as error:
+        facts["problems"].append(str(error))
+    else:
+        facts["objects"] = len(objects)
+        facts["by_class"] = dict(Counter(o.class_name or "Unclassified" for o in objects))
+    try:
+        facts["slide"] = str(entry.image_path())
+    except QpgazeError as error:
+        facts["problems"].append(str(error))
+    return facts
+
+
+def _print(facts: dict[str, Any]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    out = console()
+    out.print(f"{escape(facts['project'])}: {facts['backend']} ({escape(facts['backend_reason'])})")
+    if facts["classes"]:
+        out.print(
+            "Classes: "
+            + ", ".join(f"[{c['color']}]■[/] {escape(c['name'])}" for c in facts["classes"])
+        )
+    table = Table("id", "image", "size (px)", "µm/px", "patient", "objects", "by class")
+    for image in facts["images"]:
+        size = f"{image['width_px']} x {image['height_px']}" if image["width_px"] else "?"
+        pixel = image["pixel_size_um"]
+        table.add_row(
+            image["id"],
+            escape(image["name"]),
+            size,
+            f"{pixel[0]:g}" if pixel else "?",
+            escape(image["metadata"].get("patient", "")),
+            "?" if image["objects"] is None else str(image["objects"]),
+            escape(", ".join(f"{k}: {v}" for k, v in image["by_class"].items())),
+        )
+    out.print(table)
+    for image in facts["images"]:
+        for problem in image["problems"]:
+            out.print(f"Image {image['id']}: {escape(problem)}")
