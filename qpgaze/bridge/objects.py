@@ -204,17 +204,9 @@ def refined_object(
             f"Object {previous.id} is not that of label {label.number} of session {label.session}.",
             hint="Find the object by label.object_id().",
         )
-    measurements = dict(previous.measurements)
-    for name in (keys.REFINED_UNCERTAINTY_UM, keys.REFINED_UNCERTAINTY_PX):
-        measurements.pop(name, None)
-    if math.isfinite(refined.uncertainty_image_px):
-        measurements |= _length(
-            refined.uncertainty_image_px,
-            keys.REFINED_UNCERTAINTY_UM,
-            keys.REFINED_UNCERTAINTY_PX,
-            pixel_size_um,
-        )
-    measurements[keys.REFINED_PICTURE_WEIGHT] = float(refined.picture_weight)
+    stale = (keys.REFINED_UNCERTAINTY_UM, keys.REFINED_UNCERTAINTY_PX)
+    measurements = {k: v for k, v in previous.measurements.items() if k not in stale}
+    measurements |= _refined_measurements(refined, pixel_size_um)
     parameters = dict(refined.parameters)
     if refined.merged:
         parameters["merged_labels"] = sorted(other.number for other in refined.merged)
@@ -229,6 +221,20 @@ def refined_object(
         measurements=measurements,
         metadata=metadata,
         is_ellipse=False,
+    )
+
+
+def _refined_measurements(
+    refined: RefinedLabel, pixel_size_um: PixelSize | None
+) -> dict[str, float]:
+    weight = {keys.REFINED_PICTURE_WEIGHT: float(refined.picture_weight)}
+    if not math.isfinite(refined.uncertainty_image_px):
+        return weight
+    return weight | _length(
+        refined.uncertainty_image_px,
+        keys.REFINED_UNCERTAINTY_UM,
+        keys.REFINED_UNCERTAINTY_PX,
+        pixel_size_um,
     )
 
 
@@ -263,8 +269,8 @@ def _on_slide(shape: BaseGeometry, image: ImageIdentity) -> BaseGeometry:
     return shapely.MultiPolygon(parts) if parts else shapely.Polygon()
 
 
-def _polygons(shape: BaseGeometry) -> list[BaseGeometry]:
-    if shape.geom_type == "Polygon":
+def _polygons(shape: BaseGeometry) -> list[shapely.Polygon]:
+    if isinstance(shape, shapely.Polygon):
         return [shape]
     inner = getattr(shape, "geoms", ())
     return [polygon for part in inner for polygon in _polygons(part)]

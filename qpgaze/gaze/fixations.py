@@ -115,9 +115,8 @@ def detect_fixations(
     Returns
     -------
     tuple of Fixation
-        In time order. Only samples that were mapped onto the slide count: a fixation has at least
-        two, and lasts at least ``min_duration_ms`` from the first to the last. Empty input gives
-        an empty tuple.
+        In time order. Only samples on the slide count: a fixation has at least two, and lasts at
+        least ``min_duration_ms`` from the first to the last. Empty input gives an empty tuple.
 
     Raises
     ------
@@ -146,8 +145,7 @@ def detect_fixations(
     per_degree = screen_px_per_degree(display, eyes.z_mm)
     view = _ViewOfSamples.of(mapped)
     resting = _classify(gaze, mapped, display, eyes, per_degree, view, interval_us, p)
-    cut = view.cuts(p.content)
-    found = _gather(mapped, view, per_degree, resting, cut, p)
+    found = _gather(mapped, view, per_degree, resting, view.cuts(p.content), p)
     return _as_records(mapped, states, view, found, per_degree, accuracy_deg, sync_uncertainty_us)
 
 

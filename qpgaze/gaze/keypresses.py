@@ -49,6 +49,21 @@ class _Reader:
     def note(self, t_us: int, text: str) -> None:
         self.notes.append((t_us, text))
 
+    def take(self, item: Event) -> None:
+        """Follow one label event."""
+        name, at = item.data.get("event"), f"{item.t_us / 1e6:.1f} s"
+        if name == LabelEvent.UNDO.value:
+            self.undo(item.t_us)
+        elif name == LabelEvent.MARK.value:
+            # A recorder that also sends the key going up means nothing by it.
+            if item.data.get("down") is not False:
+                self.begin(LabelEvent.MARK, _class_of(item), item.t_us)
+        elif name in (LabelEvent.HOLD.value, LabelEvent.TOGGLE.value):
+            event = LabelEvent(name)
+            self.key(event, _class_of(item), _down_of(item, event), item.t_us)
+        else:
+            self.note(item.t_us, f"Label event {name!r} at {at} is not known and was left out.")
+
     def begin(self, event: LabelEvent, class_name: str, t_us: int) -> int:
         number = len(self.presses) + 1
         self.presses[number] = Press(number, event, class_name, t_us, t_us)
@@ -144,31 +159,7 @@ def read_presses(
     reader = _Reader()
     labels = sorted((e for e in events if e.kind == "label"), key=lambda e: e.t_us)
     for item in labels:
-        try:
-            event = LabelEvent(item.data.get("event"))
-        except ValueError:
-            reader.note(
-                item.t_us,
-                f"Label event {item.data.get('event')!r} at {item.t_us / 1e6:.1f} s is not known "
-                "and was left out.",
-            )
-            continue
-        if event == LabelEvent.UNDO:
-            reader.undo(item.t_us)
-            continue
-        class_name = _class_of(item)
-        if event == LabelEvent.MARK:
-            # A recorder that also sends the key going up means nothing by it.
-            if item.data.get("down") is not False:
-                reader.begin(event, class_name, item.t_us)
-        elif event in (LabelEvent.HOLD, LabelEvent.TOGGLE):
-            reader.key(event, class_name, _down_of(item, event), item.t_us)
-        else:
-            reader.note(
-                item.t_us,
-                f"A {event.value!r} is no labelling key; at {item.t_us / 1e6:.1f} s it was left "
-                "out.",
-            )
+        reader.take(item)
     reader.finish(end_us)
     kept = [p for n, p in reader.presses.items() if keep_undone or n not in reader.undone]
     return kept, reader.notes

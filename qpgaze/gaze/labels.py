@@ -9,8 +9,8 @@ from uuid import UUID
 import numpy as np
 
 from qpgaze.errors import UsageError
-from qpgaze.frames import ImagePx, IntArray, Points
-from qpgaze.gaze.keypresses import read_presses
+from qpgaze.frames import ImagePx, Points
+from qpgaze.gaze.keypresses import Press, read_presses
 from qpgaze.gaze.mapping import LeftOut, MappedGaze
 from qpgaze.keys import FIXATION_CLASS, LabelEvent
 from qpgaze.model import Event, Fixation, Label
@@ -151,19 +151,13 @@ def make_labels(
 
     Parameters
     ----------
-    session_id : UUID
-    mapped : MappedGaze
-    states : sequence of ViewerState
-        The same that the gaze was mapped with.
-    fixations : sequence of Fixation
-        In time order.
+    session_id, mapped, states, fixations
+        Fixations in time order; the states that the gaze was mapped with.
     events : sequence of Event
         Of any kind; only ``label`` counts.
     parameters : LabelParameters, optional
-    accuracy_deg, precision_deg : float
-        The tracker's error; accuracy must be positive.
-    assumed_accuracy : bool
-    reader, tracker : str
+    accuracy_deg, precision_deg, assumed_accuracy, reader, tracker
+        Kept with each label; accuracy must be positive.
 
     Returns
     -------
@@ -172,10 +166,8 @@ def make_labels(
 
     Raises
     ------
-    UsageError
-        If the accuracy is not positive.
-    SessionError
-        If a label event lacks its class.
+    UsageError, SessionError
+        If the accuracy is not positive; if a label event lacks its class.
 
     Notes
     -----
@@ -186,42 +178,21 @@ def make_labels(
     """
     if not accuracy_deg > 0:
         raise UsageError(f"Accuracy is a positive number of degrees, but {accuracy_deg} came.")
-    p = parameters or LabelParameters()
+    finder = _Finder(fixations, accuracy_deg, parameters or LabelParameters())
     last_us = int(mapped.t_us[-1]) if len(mapped) else 0
-    presses, notes = read_presses(events, end_us=last_us)
+    # What nobody released ends with the session: no reaction lies between.
+    presses, notes = read_presses(events, end_us=last_us + finder.lag_us)
     origin = _Origin(
         session_id, mapped, states, accuracy_deg, precision_deg, assumed_accuracy, reader, tracker
     )
-    lag_us = round(p.key_lag_ms * 1000)
-    starts_us = np.array([f.start_us for f in fixations], dtype=np.int64)
-    ends_us = np.array([f.end_us for f in fixations], dtype=np.int64)
     labels: list[Label] = []
-    taken: set[Fixation] = set()
     for press in presses:
-        where = f"Label {press.number} ({press.class_name}, at {press.start_us / 1e6:.1f} s)"
-        if press.event == LabelEvent.MARK:
-            found = _dwell_before(
-                press.start_us - lag_us, fixations, starts_us, taken, accuracy_deg, p
-            )
-            span = (found[0].start_us, found[-1].end_us) if found else (0, 0)
-            nothing = f"no gaze on the slide within {p.mark_within_ms / 1000:g} s before the key"
-        else:
-            span = (press.start_us - lag_us, press.end_us - lag_us)
-            # Those that overlap the stretch lie side by side: both columns are in time order.
-            low = int(np.searchsorted(ends_us, span[0]))
-            high = int(np.searchsorted(starts_us, span[1]))
-            found = [f for f in fixations[low:high] if _half_inside(f, *span)]
-            nothing = "no gaze on the slide while the key was down"
-            if press.event == LabelEvent.TOGGLE:
-                nothing = "no gaze on the slide between the two presses"
-        if not found:
-            notes.append((press.start_us, f"{where}: {nothing}."))
-            continue
-        kept, note = _one_image(found)
+        found, span, note = finder.find(press)
         if note:
-            notes.append((press.start_us, f"{where}: {note}"))
-        taken.update(kept)
-        labels.append(origin.label(press.number, press.event, press.class_name, tuple(kept), span))
+            where = f"Label {press.number} ({press.class_name}, at {press.start_us / 1e6:.1f} s)"
+            notes.append((press.start_us, f"{where}: {note}."))
+        if found:
+            labels.append(origin.label(press.number, press.event, press.class_name, found, span))
     notes.sort(key=lambda note: note[0])
     return Labelling(tuple(labels), tuple(text for _, text in notes))
 
@@ -297,41 +268,71 @@ def _place(fixation: Fixation) -> tuple[ImageIdentity, int, int]:
     return fixation.image, fixation.z, fixation.t
 
 
+class _Finder:
+    """Finds the fixations that each press means; knows what earlier labels took."""
+
+    def __init__(
+        self, fixations: Sequence[Fixation], accuracy_deg: float, parameters: LabelParameters
+    ) -> None:
+        self.fixations, self.accuracy_deg, self.p = fixations, accuracy_deg, parameters
+        self.lag_us = round(parameters.key_lag_ms * 1000)
+        # Both are in time order, since fixations do not overlap.
+        self.starts_us = np.array([f.start_us for f in fixations], dtype=np.int64)
+        self.ends_us = np.array([f.end_us for f in fixations], dtype=np.int64)
+        self.taken: set[Fixation] = set()
+
+    def find(self, press: Press) -> tuple[tuple[Fixation, ...], tuple[int, int], str]:
+        """Return the fixations, the stretch they were looked for in, and a note or nothing."""
+        span = (press.start_us - self.lag_us, press.end_us - self.lag_us)
+        if press.event == LabelEvent.MARK:
+            found = self.dwell_before(span[0])
+            span = (found[0].start_us, found[-1].end_us) if found else span
+            when = f"within {self.p.mark_within_ms / 1000:g} s before the key"
+        else:
+            found = self.inside(*span)
+            held = press.event == LabelEvent.HOLD
+            when = "while the key was down" if held else "between the two presses"
+        if not found:
+            return (), span, f"no gaze on the slide {when}"
+        kept, note = _one_image(found)
+        self.taken.update(kept)
+        return tuple(kept), span, note
+
+    def inside(self, start_us: int, end_us: int) -> list[Fixation]:
+        """Return the fixations of which at least half lies inside a stretch."""
+        low = int(np.searchsorted(self.ends_us, start_us))
+        high = int(np.searchsorted(self.starts_us, end_us))
+        return [f for f in self.fixations[low:high] if _half_inside(f, start_us, end_us)]
+
+    def dwell_before(self, key_us: int) -> list[Fixation]:
+        """Return the fixations that a mark means, in time order; empty where there is none."""
+        p, fixations = self.p, self.fixations
+        at = int(np.searchsorted(self.starts_us, key_us, side="right")) - 1
+        if at < 0 or key_us - fixations[at].end_us > p.mark_within_ms * 1000:
+            return []
+        marked = fixations[at]
+        # A fixation carries the accuracy to the slide, and so how many px a degree is there.
+        radius_px = p.dwell_radius_deg * marked.accuracy_image_px / self.accuracy_deg
+        cluster = [marked]
+        for i in range(at - 1, -1, -1):
+            earlier = fixations[i]
+            pause_us = cluster[0].start_us - earlier.end_us
+            zoom = earlier.downsample / marked.downsample
+            if (
+                earlier in self.taken
+                or pause_us > p.dwell_gap_ms * 1000
+                or _place(earlier) != _place(marked)
+                or max(zoom, 1 / zoom) > p.dwell_zoom
+                or _distance_px(earlier, cluster) > radius_px
+            ):
+                break
+            cluster.insert(0, earlier)
+        return cluster
+
+
 def _half_inside(fixation: Fixation, start_us: int, end_us: int) -> bool:
     inside = min(fixation.end_us, end_us) - max(fixation.start_us, start_us)
     return inside > 0 and 2 * inside >= fixation.end_us - fixation.start_us
-
-
-def _dwell_before(
-    key_us: int,
-    fixations: Sequence[Fixation],
-    starts_us: IntArray,
-    taken: set[Fixation],
-    accuracy_deg: float,
-    p: LabelParameters,
-) -> list[Fixation]:
-    """Return the fixations that a mark means, in time order; empty where there is none."""
-    at = int(np.searchsorted(starts_us, key_us, side="right")) - 1
-    if at < 0 or key_us - fixations[at].end_us > p.mark_within_ms * 1000:
-        return []
-    marked = fixations[at]
-    # A fixation carries the accuracy to the slide, and so how many px a degree is there.
-    radius_px = p.dwell_radius_deg * marked.accuracy_image_px / accuracy_deg
-    cluster = [marked]
-    for i in range(at - 1, -1, -1):
-        earlier = fixations[i]
-        pause_us = cluster[0].start_us - earlier.end_us
-        zoom = max(earlier.downsample / marked.downsample, marked.downsample / earlier.downsample)
-        if (
-            earlier in taken
-            or pause_us > p.dwell_gap_ms * 1000
-            or _place(earlier) != _place(marked)
-            or zoom > p.dwell_zoom
-            or _distance_px(earlier, cluster) > radius_px
-        ):
-            break
-        cluster.insert(0, earlier)
-    return cluster
 
 
 def _distance_px(fixation: Fixation, cluster: Sequence[Fixation]) -> float:
@@ -353,7 +354,7 @@ def _one_image(fixations: Sequence[Fixation]) -> tuple[list[Fixation], str]:
     if not others:
         return kept, ""
     note = f"gaze lay on several images or planes; kept {_say_place(best)} ({dwell[best]:.0f} ms)"
-    return kept, f"{note}, left out {', '.join(others)}."
+    return kept, f"{note}, left out {', '.join(others)}"
 
 
 def _say_place(place: tuple[ImageIdentity, int, int]) -> str:

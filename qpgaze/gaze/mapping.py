@@ -165,17 +165,11 @@ def map_samples(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from qpgaze.samples import empty_records
-    >>> from qpgaze.viewing import ImageIdentity, Rect
-    >>> screen = Rect(0, 0, 1000, 500)
-    >>> records = empty_records(1)
-    >>> records["t_us"], records["left_gaze_valid"] = 10, 1
-    >>> records["left_x_adcs"], records["left_y_adcs"] = 0.5, 0.5
-    >>> state = ViewerState(0, "1", ImageIdentity("slide", 9000, 9000),
-    ...     ((100, 100), (4100, 100), (100, 2100)), 4.0, bounds_screen_px=screen)
-    >>> map_samples(GazeSamples(records), [state], Display(screen, 500, 250)).image.xy
-    array([[2100., 1100.]])
+    >>> from qpgaze.viewing import Rect
+    >>> mapped = map_samples(GazeSamples(empty_records(0)), [], Display(Rect(0, 0, 9, 9), 9, 9))
+    >>> len(mapped), mapped.counts()["ok"]
+    (0, 0)
     """
     if keyframe_us is not None and keyframe_us <= 0:
         raise UsageError(f"A keyframe interval is positive, but {keyframe_us} us came.")
@@ -187,18 +181,7 @@ def map_samples(
     stale_us = None if keyframe_us is None else keyframe_us * KEYFRAMES_UNTIL_UNKNOWN
     for viewer in range(int(views.viewer.max(initial=-1)) + 1):
         landing.try_viewer(viewer, stale_us)
-    image, downsample = landing.onto_slide()
-    return MappedGaze(
-        t_us,
-        screen,
-        Points(ImagePx, image),
-        landing.reason,
-        landing.state.astype(np.int32),
-        downsample,
-        np.where(landing.reason == LeftOut.COVERED, landing.cover, np.int16(-1)),
-        views.cover_kinds,
-        views,
-    )
+    return landing.result(screen)
 
 
 # How good a claim on a sample is; the best one of all viewers decides.
@@ -271,6 +254,22 @@ class _Landing:
             under &= (v[at] >= rect[:, 1]) & (v[at] < rect[:, 3])
             cover[at[under]] = views.cover_kind[group[under], k]
         return cover
+
+    def result(self, screen: Points[ScreenPx]) -> MappedGaze:
+        """Put everything together."""
+        image, downsample = self.onto_slide()
+        covered = self.reason == LeftOut.COVERED
+        return MappedGaze(
+            self.t_us,
+            screen,
+            Points(ImagePx, image),
+            self.reason,
+            self.state.astype(np.int32),
+            downsample,
+            np.where(covered, self.cover, np.int16(-1)),
+            self.views.cover_kinds,
+            self.views,
+        )
 
     def onto_slide(self) -> tuple[FloatArray, FloatArray]:
         """Carry what fell on a slide onto it; say why of all else."""
