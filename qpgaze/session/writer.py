@@ -57,7 +57,7 @@ class _Appender:
         try:
             while rest:
                 rest = rest[self._file.write(rest) :]
-        except OSError:
+        except BaseException:  # Ctrl-C too may come between two halves of a record
             # Take the torn record off again. Where even that fails, readers drop it.
             with suppress(OSError):
                 self._file.truncate(self._good_bytes)
@@ -307,7 +307,7 @@ def _write_whole(path: Path, value: Mapping[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             part.unlink()
         raise

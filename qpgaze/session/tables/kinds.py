@@ -132,7 +132,7 @@ class Preset:
 
 
 def _eyes(**columns: str) -> dict[str, str]:
-    """Repeat columns for both eyes: ``{E}`` is Left or Right, ``{e}`` left or right, ``{1}`` L, R."""
+    """Repeat columns for both eyes: ``{E}`` is Left, Right; ``{e}`` left, right; ``{1}`` L, R."""
     both = {}
     for eye in EYES:
         for role, name in columns.items():
