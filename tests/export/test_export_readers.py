@@ -32,6 +32,8 @@ def data_set(tmp_path, make_image, make_object) -> Path:
     return out / "train"
 
 
+# pycocotools 2.0.11 sets the shape of an array in place, which NumPy 2.5 takes ill.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_pycocotools_loads_it_and_scores_it_full(data_set: Path) -> None:
     coco_module = pytest.importorskip("pycocotools.coco")
     from pycocotools.cocoeval import COCOeval
@@ -77,6 +79,7 @@ def test_supervision_loads_it_with_masks_and_holes(data_set: Path) -> None:
 
 
 @pytest.mark.train
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_torchvision_loads_it_for_training(data_set: Path) -> None:
     try:
         import torch
