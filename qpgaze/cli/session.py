@@ -79,7 +79,7 @@ def _display(display: Display) -> str:
     return (
         f"{box.width:g} x {box.height:g} px at {box.x:g}, {box.y:g}; "
         f"{display.width_mm:g} x {display.height_mm:g} mm; {display.distance_mm:g} mm away"
-        + (f"; {display.monitor}" if display.monitor else "")
+        + (f"; monitor {display.monitor}" if display.monitor else "")
     )
 
 

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -123,7 +124,9 @@ def viewer_state_from_json(
     identity = None
     if image is not None:
         identity = image_from_json(image)
-        identity = (images or {}).get(image.get("id"), identity)
+        number = image.get("id")
+        if images and type(number) is int:
+            identity = images.get(number, identity)
     downsample = value.get("downsample")
     if downsample is None and identity is not None:
         raise FormatError("The viewer state shows an image, but names no downsample.")
@@ -213,6 +216,12 @@ def clock_to_json(
     return {**plain_json(extra or {}), **known}
 
 
+def clocks_known(value: Any) -> bool:
+    """Tell whether a comparison is between clocks of this version; later ones may have more."""
+    names = [value.get("source"), value.get("target")] if isinstance(value, dict) else [None]
+    return not all(isinstance(n, str) for n in names) or all(n in CLOCKS for n in names)
+
+
 def clock_from_json(value: Any) -> ClockRelation[Any, Any]:
     """Read a clock comparison.
 
@@ -242,7 +251,9 @@ def clock_from_json(value: Any) -> ClockRelation[Any, Any]:
 
 def _integer(value: Mapping[str, Any], name: str, default: int | None = None) -> int:
     number = value.get(name, default)
-    if not is_number(number) or int(number) != number:
+    if type(number) is float and not number.is_integer():
+        number = None
+    if not is_number(number):
         raise FormatError(f"Expected {name} as a whole number, but {number!r} came.")
     return int(number)
 
@@ -294,8 +305,15 @@ def _corners_from_json(value: Any) -> tuple[tuple[float, float], ...] | None:
 def _covers_from_json(value: Any) -> tuple[Cover, ...]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise FormatError(f"Expected covers as a list of JSON objects, but {value!r} came.")
-    covers = []
-    for item in value:
-        rect = rect_from_json(item.get("rect_viewer_px"))
-        covers.append(Cover(str(item.get("kind", "")), rect or Rect(0.0, 0.0, 0.0, 0.0)))
-    return tuple(covers)
+    return tuple(_cover(str(item.get("kind", "")), item.get("rect_viewer_px")) for item in value)
+
+
+def _cover(kind: str, rect: Any) -> Cover:
+    numbers(rect, 4, "the rectangle of a cover as [x, y, width, height]")
+    return _same_cover(kind, *rect)
+
+
+@lru_cache(maxsize=256)
+def _same_cover(kind: str, x: float, y: float, width: float, height: float) -> Cover:
+    """Return one record for a cover that every line repeats."""
+    return Cover(kind, Rect(float(x), float(y), float(width), float(height)))

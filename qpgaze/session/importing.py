@@ -20,7 +20,12 @@ from qpgaze.model import Event
 from qpgaze.session import content
 from qpgaze.session.codec import event_from_json, viewer_state_from_json
 from qpgaze.session.files import parse_lines, read_json, read_lines
-from qpgaze.session.layout import HEADER_FILE, SessionHeader, images_from_json
+from qpgaze.session.layout import (
+    HEADER_FILE,
+    SessionHeader,
+    header_from_json,
+    images_from_json,
+)
 from qpgaze.session.reader import ASSUMED_SYNC_UNCERTAINTY_US
 from qpgaze.session.tables.geometry import DisplayHints, display_of, prose_resolution
 from qpgaze.session.tables.kinds import (
@@ -124,7 +129,8 @@ def import_table(
     offset_us : int
         Session time of the first sample.
     keyframe_us : int, optional
-        The viewer log repeats unchanged states after at most this long.
+        The viewer log repeats unchanged states after at most this long; as its session says
+        where not given.
     sync_uncertainty_us : int
         How surely gaze and viewer log share a clock.
     pseudonym, tracker, started_utc : str, optional
@@ -142,7 +148,9 @@ def import_table(
     path, log = Path(file), Path(viewer_log)
     table, kind, mapping = _read(path, mapping, y_axis)
     hints = hints or DisplayHints()
-    states = _viewer_states(log)
+    images, logged_keyframe_us = _beside(log)
+    keyframe_us = logged_keyframe_us if keyframe_us is None else keyframe_us
+    states = _viewer_states(log, images)
     resolution = _resolution(table, mapping, hints)
     samples = convert(table, mapping, resolution, decimal)
     display, display_notes = display_of(samples, mapping, resolution, states, hints)
@@ -253,15 +261,18 @@ def _resolution(table: Table, mapping: TableMapping, hints: DisplayHints) -> tup
     return found
 
 
-def _viewer_states(log: Path) -> list[ViewerState]:
-    """Read a viewer log; beside a ``session.json`` its images get their full URIs back."""
+def _beside(log: Path) -> tuple[dict[int, ImageIdentity], int | None]:
+    """Return what the ``session.json`` beside a log says of it: images and keyframes."""
+    if not (log.parent / HEADER_FILE).is_file():
+        return {}, None
+    raw = read_json(log.parent / HEADER_FILE)
+    header = header_from_json(raw)
+    return images_from_json(raw.get("images") or []), header.viewer_keyframe_us
+
+
+def _viewer_states(log: Path, images: dict[int, ImageIdentity]) -> list[ViewerState]:
     if not log.is_file():
         raise SessionError(f"There is no viewer log at '{log}'.")
-    images: dict[int, ImageIdentity] = {}
-    if (log.parent / HEADER_FILE).is_file():
-        header = read_json(log.parent / HEADER_FILE)
-        if isinstance(header, dict):
-            images = images_from_json(header.get("images") or [])
     states: list[ViewerState] = []
     for line, state, problem in parse_lines(
         read_lines(log), lambda v: viewer_state_from_json(v, images)

@@ -75,7 +75,7 @@ def _state_problems(
     if image is None:
         return
     number = line.value["image"].get("id")
-    if number not in images:
+    if type(number) is not int or number not in images:
         yield f"The image {image.name!r} (number {number}) is not listed in session.json."
     elif line.value["image"].get("name") != images[number].name:
         yield (

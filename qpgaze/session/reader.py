@@ -16,9 +16,15 @@ from qpgaze.frames import ClockRelation
 from qpgaze.model import Event
 from qpgaze.samples import Column, GazeSamples
 from qpgaze.session import content
-from qpgaze.session.codec import clock_from_json, event_from_json, viewer_state_from_json
+from qpgaze.session.codec import (
+    clock_from_json,
+    clocks_known,
+    event_from_json,
+    viewer_state_from_json,
+)
 from qpgaze.session.files import (
     GazeFile,
+    many_records,
     map_gaze,
     parse_lines,
     read_columns,
@@ -180,7 +186,7 @@ def open_session(path: Path | str, *, check_content: bool = True) -> Session:
     states.sort(key=lambda s: s.t_us)
     events = _read(folder / EVENTS_FILE, event_from_json, closed, notes)
     events.sort(key=lambda e: e.t_us)
-    clocks = _read(folder / CLOCKS_FILE, clock_from_json, closed, notes)
+    clocks = _read_clocks(folder, closed, notes)
     if (folder / HOOK_FILE).is_file():
         notes.append(f"{HOOK_FILE} holds viewer states that are not merged into {VIEWER_FILE}.")
     if check_content:
@@ -248,14 +254,29 @@ def _read(path: Path, parse: Callable[[Any], T], closed: bool, notes: list[str])
     if lines.torn_bytes:
         notes.append(f"{path.name}: the last {lines.torn_bytes} bytes are incomplete; left out.")
     records: list[T] = []
-    for line, record, problem in parse_lines(lines, parse):
-        if problem is not None or record is None:
-            raise FormatError(
-                f"{path.name}, line {line.number}: {problem}",
-                hint="Run 'qpgaze validate' for every problem with its place.",
-            )
-        records.append(record)
+    with many_records():
+        for line, record, problem in parse_lines(lines, parse):
+            if record is None:
+                raise FormatError(
+                    f"{path.name}, line {line.number}: {problem}",
+                    hint="Run 'qpgaze validate' for every problem with its place.",
+                )
+            records.append(record)
     return records
+
+
+def _read_clocks(folder: Path, closed: bool, notes: list[str]) -> list[ClockRelation[Any, Any]]:
+    """Read the clock comparisons; one with a clock of a later version is left out and noted."""
+    found = _read(
+        folder / CLOCKS_FILE,
+        lambda v: (clock_from_json(v),) if clocks_known(v) else (),
+        closed,
+        notes,
+    )
+    unknown = found.count(())
+    if unknown:
+        notes.append(f"{CLOCKS_FILE}: {unknown} comparisons with unknown clocks are left out.")
+    return [relation for relations in found for relation in relations]
 
 
 def _check_content(gaze: GazeFile, states: list[ViewerState], header: SessionHeader) -> None:

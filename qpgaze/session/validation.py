@@ -244,7 +244,7 @@ def _coverage_problems(
 
 def _hook_problems(folder: Path) -> Iterator[Problem]:
     if (folder / HOOK_FILE).is_file():
-        lines = read_lines(folder / HOOK_FILE).lines
+        lines = read_lines(folder / HOOK_FILE).rows
         yield Problem(
             HOOK_FILE,
             f"{len(lines)} lines",

@@ -119,6 +119,7 @@ class SessionWriter:
         missing = [c.name for c in GAZE_COLUMNS if c.name not in names and c.name != "spare"]
         if missing:
             raise UsageError(f"A session needs the gaze column(s) {', '.join(missing)}.")
+        files: dict[str, _Appender] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
@@ -127,8 +128,13 @@ class SessionWriter:
                     hint="Choose another name, or move the old session away.",
                 )
             _write_whole(folder / HEADER_FILE, header_to_json(header, columns))
-            files = {name: _Appender(folder / name) for name in DATA_FILES}
+            for name in DATA_FILES:
+                files[name] = _Appender(folder / name)
         except OSError as error:
+            for file in files.values():
+                file.close()
+            for name in (HEADER_FILE, *files):
+                (folder / name).unlink(missing_ok=True)
             raise _in_words(folder, error, "begun") from error
         return cls(folder, header, columns, files)
 
