@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qpgaze.gaze.degrees import Eyes, angle_deg, eye_positions, screen_px_per_degree
-from qpgaze.gaze.fixations import IvtParameters, detect_fixations
+from qpgaze.gaze.fixations import detect_fixations
 from qpgaze.gaze.labels import (
     Labelling,
     LabelParameters,
@@ -12,6 +12,7 @@ from qpgaze.gaze.labels import (
     make_labels,
 )
 from qpgaze.gaze.mapping import LeftOut, MappedGaze, display_to_screen, map_samples
+from qpgaze.gaze.parameters import IvtParameters
 
 __all__ = [
     "Eyes",

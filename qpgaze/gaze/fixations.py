@@ -3,88 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from qpgaze.errors import UsageError
 from qpgaze.frames import FloatArray, IntArray
 from qpgaze.gaze import ivt
-from qpgaze.gaze.degrees import Eyes, display_size_mm, eye_positions, screen_px_per_degree
+from qpgaze.gaze.degrees import eye_positions, screen_px_per_degree
 from qpgaze.gaze.mapping import LeftOut, MappedGaze
+from qpgaze.gaze.parameters import IvtParameters
+from qpgaze.gaze.resting import Resting, ViewOfSamples, classify
 from qpgaze.gaze.views import BoolArray, image_of
 from qpgaze.model import Fixation
 from qpgaze.samples import GazeSamples
 from qpgaze.viewing import Display, ViewerState
-
-Content = Literal["view", "screen", "split", "image"]
-
-
-@dataclass(frozen=True)
-class IvtParameters:
-    """How fixations are told from saccades.
-
-    Parameters
-    ----------
-    max_gap_ms : float
-        Gaps up to this long are filled in.
-    smoothing_ms : float
-        Moving average before the velocity; 0 for none.
-    smoothing_from_hz : float
-        Slower recordings are not smoothed: three samples would be longer than the window.
-    window_ms : float
-        Velocity window.
-    threshold_deg_s : float
-        Slower is a fixation while the view stands still.
-    panning_threshold_deg_s : float
-        Slower over the *slide* is a fixation while the view moves.
-    panning_window_ms : float
-        Velocity window and moving average over the slide: about two frames of the viewer, whose
-        picture moves in steps.
-    moving_ms : float
-        So long before and after a pan step the view counts as moving.
-    merge_gap_ms, merge_angle_deg : float
-        Neighbours closer than both become one.
-    min_duration_ms : float
-        Shorter ones are dropped.
-    content : "view", "screen", "split" or "image"
-        ``view``: as said above, cut where zoom, image or plane change. ``screen``: gaze on the
-        screen alone. ``split``: that, cut at every change of view. ``image``: over the slide
-        alone, cut at zoom.
-
-    Raises
-    ------
-    UsageError
-        If a number is negative or not a number, or the content is unknown.
-
-    Notes
-    -----
-    Defaults are Tobii's (Olsen 2012), but for the moving average, without which they break up
-    fixations in noise of 0.3 deg, and for all about moving content, which nobody published.
-    """
-
-    max_gap_ms: float = 75.0
-    smoothing_ms: float = 20.0
-    smoothing_from_hz: float = 120.0
-    window_ms: float = 20.0
-    threshold_deg_s: float = 30.0
-    panning_threshold_deg_s: float = 15.0
-    panning_window_ms: float = 40.0
-    moving_ms: float = 50.0
-    merge_gap_ms: float = 75.0
-    merge_angle_deg: float = 0.5
-    min_duration_ms: float = 60.0
-    content: Content = "view"
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if name != "content" and not value >= 0:
-                raise UsageError(f"{name} is a number from 0 on, but {value!r} came.")
-        if self.content not in ("view", "screen", "split", "image"):
-            raise UsageError(
-                f"content is 'view', 'screen', 'split' or 'image', but {self.content!r} came."
-            )
 
 
 def detect_fixations(
@@ -138,136 +71,14 @@ def detect_fixations(
             f"{accuracy_deg} deg and {sync_uncertainty_us} us came."
         )
     p = parameters or IvtParameters()
-    interval_us = ivt.typical_interval_us(mapped.t_us)
-    if np.isnan(interval_us) or not (mapped.reason == LeftOut.OK).any():
+    if np.isnan(ivt.typical_interval_us(mapped.t_us)) or not (mapped.reason == LeftOut.OK).any():
         return ()
     eyes = eye_positions(gaze, display)
     per_degree = screen_px_per_degree(display, eyes.z_mm)
-    view = _ViewOfSamples.of(mapped)
-    resting = _classify(gaze, mapped, display, eyes, per_degree, view, interval_us, p)
-    found = _gather(mapped, view, per_degree, resting, view.cuts(p.content), p)
+    view = ViewOfSamples.of(mapped)
+    resting = classify(gaze, mapped, display, eyes, per_degree, view, p)
+    found = _gather(mapped, view, per_degree, resting, p)
     return _as_records(mapped, states, view, found, per_degree, accuracy_deg, sync_uncertainty_us)
-
-
-class _ViewOfSamples(NamedTuple):
-    """What the viewer did at each sample; a sample that fell on none keeps the last one."""
-
-    state: IntArray
-    segment: IntArray
-    pose: IntArray
-
-    @classmethod
-    def of(cls, mapped: MappedGaze) -> _ViewOfSamples:
-        fell_on = mapped.state >= 0
-        last = np.maximum.accumulate(np.where(fell_on, np.arange(len(mapped)), -1))
-        state = np.where(last >= 0, mapped.state[last], -1).astype(np.int64)
-        if not len(mapped.views):
-            nothing = np.full(len(mapped), -1)
-            return cls(state, nothing, nothing)
-        segment = np.where(state >= 0, mapped.views.segment[state], -1)
-        return cls(state, segment, np.where(state >= 0, mapped.views.pose[state], -1))
-
-    def cuts(self, content: Content) -> BoolArray:
-        """Tell before which samples a fixation must end."""
-        cut = np.zeros(len(self.state), dtype=np.bool_)
-        if content != "screen":
-            key = self.pose if content == "split" else self.segment
-            cut[1:] = key[1:] != key[:-1]
-        return cut
-
-
-def _classify(
-    gaze: GazeSamples,
-    mapped: MappedGaze,
-    display: Display,
-    eyes: Eyes,
-    per_degree: FloatArray,
-    view: _ViewOfSamples,
-    interval_us: float,
-    p: IvtParameters,
-) -> BoolArray:
-    """Tell which samples belong to a fixation."""
-    t_us = mapped.t_us
-    # Slow sources (10 Hz) have longer steps than the longest gap that is filled.
-    hole_us = max(p.max_gap_ms * 1000.0, 2.5 * interval_us)
-    rate_hz = 1e6 / interval_us
-    smooth = rate_hz >= 0.95 * p.smoothing_from_hz
-    x, y = _display_mm(gaze, display, t_us, p.max_gap_ms * 1000.0)
-    no_cut = np.zeros(len(t_us), dtype=np.bool_)
-    stretch = ivt.stretches(t_us, ~np.isnan(x), hole_us, no_cut)
-    half = _half_window(p.smoothing_ms, interval_us) if smooth else 0
-    x, y = (ivt.moving_average(values, stretch, half) for values in (x, y))
-    window = ivt.window_samples(interval_us, p.window_ms)
-    with np.errstate(invalid="ignore"):
-        speed = ivt.angular_velocity(t_us, x, y, eyes, stretch, window)
-        resting = speed < p.threshold_deg_s
-    if p.content in ("screen", "split"):
-        return resting
-    moving = _moving(mapped, view, p.moving_ms * 1000.0)
-    if p.content == "image":
-        moving = np.ones(len(t_us), dtype=np.bool_)
-    if moving.any():
-        over_slide = _speed_over_slide(mapped, view, per_degree, interval_us, hole_us, smooth, p)
-        np.copyto(resting, over_slide < p.panning_threshold_deg_s, where=moving)
-    return resting
-
-
-def _half_window(length_ms: float, interval_us: float) -> int:
-    """Return samples on each side of a moving average, at least one."""
-    return max(1, round(length_ms * 500.0 / interval_us)) if length_ms > 0 else 0
-
-
-def _display_mm(
-    gaze: GazeSamples, display: Display, t_us: IntArray, max_gap_us: float
-) -> tuple[FloatArray, FloatArray]:
-    """Return mean gaze on the display plane in mm, short gaps of each eye filled in."""
-    width_mm, height_mm = display_size_mm(display)
-    sides = []
-    for eye in ("left", "right"):
-        x = gaze.records[f"{eye}_x_adcs"].astype(np.float64) * width_mm
-        y = gaze.records[f"{eye}_y_adcs"].astype(np.float64) * height_mm
-        lost = (gaze.records[f"{eye}_gaze_valid"] == 0) | np.isnan(x) | np.isnan(y)
-        x[lost], y[lost] = np.nan, np.nan
-        if lost.any() and not lost.all():
-            ivt.fill_gaps(t_us, x, y, max_gap_us)
-        sides.append((x, y, np.isnan(x)))
-    (lx, ly, no_left), (rx, ry, no_right) = sides
-    x, y = (lx + rx) / 2, (ly + ry) / 2
-    for alone, (ox, oy) in ((no_right, (lx, ly)), (no_left, (rx, ry))):
-        np.copyto(x, ox, where=alone)
-        np.copyto(y, oy, where=alone)
-    return x, y
-
-
-def _moving(mapped: MappedGaze, view: _ViewOfSamples, margin_us: float) -> BoolArray:
-    """Tell at which samples the view pans or turns."""
-    views = mapped.views
-    if not (np.abs(views.pan_start_us) < 2**61).any():
-        return np.zeros(len(mapped), dtype=np.bool_)
-    moving = mapped.t_us - views.pan_start_us[view.state] < margin_us
-    moving |= views.pan_end_us[view.state] - mapped.t_us < margin_us
-    return np.asarray(moving & (view.state >= 0), dtype=np.bool_)
-
-
-def _speed_over_slide(
-    mapped: MappedGaze,
-    view: _ViewOfSamples,
-    per_degree: FloatArray,
-    interval_us: float,
-    hole_us: float,
-    smooth: bool,
-    p: IvtParameters,
-) -> FloatArray:
-    """Return degrees per second over the slide, NaN where the slide was not looked at."""
-    x, y = mapped.image.x.copy(), mapped.image.y.copy()
-    cut = view.cuts("view")
-    ivt.fill_gaps(mapped.t_us, x, y, p.max_gap_ms * 1000.0)
-    stretch = ivt.stretches(mapped.t_us, ~np.isnan(x), hole_us, cut)
-    half = _half_window(p.panning_window_ms, interval_us) if smooth else 0
-    x, y = (ivt.moving_average(values, stretch, half) for values in (x, y))
-    window = ivt.window_samples(interval_us, p.panning_window_ms)
-    image_per_degree = per_degree * mapped.views.downsample[view.state]
-    return ivt.planar_velocity(mapped.t_us, x, y, image_per_degree, stretch, window)
 
 
 class _Found(NamedTuple):
@@ -283,15 +94,14 @@ class _Found(NamedTuple):
 
 def _gather(
     mapped: MappedGaze,
-    view: _ViewOfSamples,
+    view: ViewOfSamples,
     per_degree: FloatArray,
-    resting: BoolArray,
-    cut: BoolArray,
+    rest: Resting,
     p: IvtParameters,
 ) -> _Found:
     """Join resting samples to fixations: runs, then merge, then discard."""
-    starts, ends = ivt.runs(resting, cut)
-    on_slide = np.flatnonzero(resting & (mapped.reason == LeftOut.OK))
+    starts, ends = ivt.runs(rest.resting, view.cuts(p.content))
+    on_slide = np.flatnonzero(rest.resting & (mapped.reason == LeftOut.OK))
     low = np.searchsorted(on_slide, starts)
     high = np.searchsorted(on_slide, ends)
     low, high = low[high > low], high[high > low]
@@ -302,7 +112,7 @@ def _gather(
     xs, ys, t_us = mapped.image.x[on_slide], mapped.image.y[on_slide], mapped.t_us[on_slide]
     count = high - low
     first = on_slide[low]
-    radius = p.merge_angle_deg * per_degree[first] * mapped.downsample[first]
+    degree = per_degree[first] * mapped.downsample[first]
     # Gaze on the screen alone does not know that the view changed.
     group = view.segment[first] if p.content != "split" else view.pose[first]
     joined = ivt.merge_runs(
@@ -312,8 +122,9 @@ def _gather(
         np.add.reduceat(ys, low) / count,
         count,
         group if p.content != "screen" else np.zeros_like(group),
-        radius,
+        p.merge_angle_deg * degree,
         p.merge_gap_ms * 1000.0,
+        noise=p.merge_noise * rest.noise_deg * degree,
     )
     new = np.flatnonzero(np.diff(joined, prepend=-1))
     low, high = low[new], np.append(high[new[1:] - 1], high[-1])
@@ -348,7 +159,7 @@ def _measure(
 def _as_records(
     mapped: MappedGaze,
     states: Sequence[ViewerState],
-    view: _ViewOfSamples,
+    view: ViewOfSamples,
     found: _Found,
     per_degree: FloatArray,
     accuracy_deg: float,

@@ -7,6 +7,7 @@ is a row of samples without NaN and without a hole in time, and nothing reaches 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -191,6 +192,51 @@ def window_samples(interval_us: float, window_ms: float) -> int:
     return max(2, round(window_ms * 1000.0 / interval_us) + 1)
 
 
+def noise(x: FloatArray, y: FloatArray) -> float:
+    """Estimate the noise of one axis from how far each sample lies from the next.
+
+    Parameters
+    ----------
+    x, y : (n,) float64
+        NaN where not valid.
+
+    Returns
+    -------
+    float
+        Standard deviation of one axis in the unit of x and y; 0 where there are no neighbours.
+
+    Notes
+    -----
+    Independent normal noise of SD s gives steps with a Rayleigh distribution, whose median is
+    ``s sqrt(2) sqrt(2 ln 2)``. The median ignores saccades, which are few.
+    """
+    step = np.hypot(np.diff(x), np.diff(y))
+    step = step[~np.isnan(step)]
+    return float(np.median(step)) / (2.0 * math.sqrt(math.log(2.0))) if len(step) else 0.0
+
+
+def noise_speed(noise_deg: float, interval_us: float, half: int, window: int) -> float:
+    """Return the speed that noise feigns (SD of one axis, degrees per second).
+
+    Parameters
+    ----------
+    noise_deg : float
+        Standard deviation of one axis.
+    interval_us : float
+    half, window : int
+        As for :func:`moving_average` and :func:`angular_velocity`.
+
+    Examples
+    --------
+    >>> round(noise_speed(0.3, 1e6 / 120, half=1, window=3), 1)
+    12.0
+    """
+    width, apart = 2 * half + 1, window - 1
+    # Two averages share the samples in which they overlap; those cancel.
+    moved = noise_deg * math.sqrt(2.0 * min(width, apart)) / width
+    return moved / (apart * interval_us * 1e-6)
+
+
 def angular_velocity(
     t_us: IntArray, x_mm: FloatArray, y_mm: FloatArray, eyes: Eyes, stretch: IntArray, window: int
 ) -> FloatArray:
@@ -280,6 +326,8 @@ def merge_runs(
     group: npt.ArrayLike,
     radius: npt.ArrayLike,
     max_gap_us: float,
+    *,
+    noise: npt.ArrayLike = 0.0,
 ) -> IntArray:
     """Join neighbours that are close in time and in place.
 
@@ -297,6 +345,8 @@ def merge_runs(
         How far apart two centres may lie, in the unit of x and y.
     max_gap_us : float
         The gap between them must be shorter.
+    noise : (r,) array_like or float
+        SD of one sample: centres of few samples may lie further apart by their standard error.
 
     Returns
     -------
@@ -311,15 +361,16 @@ def merge_runs(
     columns: list[list[Any]] = [
         np.asarray(column).tolist() for column in (start_us, end_us, x, y, weight, group, radius)
     ]
+    columns.append(np.broadcast_to(noise, len(columns[0])).tolist())
     joined: list[int] = []
     end = mx = my = total = 0.0
     last_group = None
     number = -1
-    for start, stop, px, py, n, g, limit in zip(*columns, strict=True):
+    for start, stop, px, py, n, g, limit, sd in zip(*columns, strict=True):
         near = (
             g == last_group
             and start - end < max_gap_us
-            and (px - mx) ** 2 + (py - my) ** 2 <= limit * limit
+            and (px - mx) ** 2 + (py - my) ** 2 <= limit * limit + sd * sd * (1.0 / n + 1.0 / total)
         )
         if near:
             total += n
