@@ -95,10 +95,10 @@ def coco(as_json: bool, classes: tuple[str, ...], **options: object) -> None:
     Tiles lie in train, valid and test, each with its _annotations.coco.json. Objects without a
     class, rejected ones and single fixations are left out. README.md in OUT says what it holds.
     """
-    from qpgaze.workflows.export import export_coco
+    from qpgaze.workflows.export import export_project
 
     with progress("Tiles") as update:
-        report = export_coco(classes=classes or None, progress=update, **options)  # type: ignore[arg-type]
+        report = export_project(classes=classes or None, progress=update, **options)  # type: ignore[arg-type]
     if as_json:
         emit_json("export coco", {"out": str(report.out), **report.to_json()})
     else:
@@ -116,7 +116,7 @@ def _show(report: ExportReport) -> None:
         cells = (
             part.groups,
             part.slides,
-            part.images,
+            part.tiles,
             part.negatives,
             part.objects,
             part.annotations,

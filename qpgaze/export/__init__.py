@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qpgaze.export.dataset import export_coco
-from qpgaze.export.plan import ExportImage
+from qpgaze.export.plan import ExportImage, TileOptions
 from qpgaze.export.report import ExportReport, PartCounts
 
-__all__ = ["ExportImage", "ExportReport", "PartCounts", "export_coco"]
+__all__ = ["ExportImage", "ExportReport", "PartCounts", "TileOptions", "export_coco"]

@@ -44,29 +44,10 @@ def export_coco(
         Slides are opened one at a time.
     out : Path
         The data set's folder, new or empty. It appears whole or not at all.
-    tile_size : int
-        Side of a tile, pixels.
-    mpp : float, optional
-        Micron per pixel of a tile. Needs a pixel size.
-    downsample : float, optional
-        Level-0 pixels per pixel of a tile, >= 1. Where neither this nor `mpp` is given, tiles
-        have the slide's full resolution.
-    pixel_size_um : float, optional
-        Micron per level-0 pixel of slides that do not say it themselves.
     image_format : str
         ``jpeg`` (quality 90) or ``png``.
-    overlap : int
-        Pixels that neighbouring tiles share.
     fractions : three floats
         Shares of patients for train, valid and test.
-    seed : int
-        For the split and the draw of object-free tiles.
-    min_visible : float
-        Least share of an object that a tile must show to count it, see
-        :func:`qpgaze.export.tiles.cut`.
-    negatives : float
-        Object-free tiles of tissue per tile with objects, slide by slide. None by default: what
-        nobody labelled may not have been looked at, and a detector would learn to miss it.
     classes : collection of str, optional
         Only these classes.
     overwrite : bool
@@ -74,23 +55,19 @@ def export_coco(
     progress : callable(done, total), optional
         Called after each tile.
 
-    Returns
-    -------
-    ExportReport
+    The other parameters are those of :class:`qpgaze.export.TileOptions`.
 
     Raises
     ------
     ExportError
         If no object can be exported, the scale cannot be had, or the folder cannot be written.
-    UsageError
-        If an argument is out of its range.
-    SlideError
-        If a slide cannot be read.
+    UsageError, SlideError
+        If an argument is out of its range; if a slide cannot be read.
 
     Notes
     -----
-    The same images and arguments give the same bytes (with the same versions of the image
-    codecs): nothing written depends on a clock, a machine or the order of the images.
+    The same images and arguments give the same bytes (with the same image codecs): nothing
+    written depends on a clock, a machine or the order of the images.
     """
     options = TileOptions(
         tile_size, mpp, downsample, pixel_size_um, overlap, min_visible, negatives, seed
@@ -102,15 +79,26 @@ def export_coco(
     placed = _place(plans, fractions, seed)
     parameters = parameters_of(options, image_format, fractions)
     report = summarise(Path(out), placed, parameters, skipped)
-    with new_folder(Path(out), overwrite=overwrite) as folder:
+    _write(placed, report, image_format, overwrite=overwrite, progress=progress)
+    return report
+
+
+def _write(
+    placed: Sequence[Placed],
+    report: ExportReport,
+    image_format: str,
+    *,
+    overwrite: bool,
+    progress: Progress | None,
+) -> None:
+    with new_folder(report.out, overwrite=overwrite) as folder:
         done = 0
         for one in placed:
             for _ in write_tiles(one, folder, image_format):
                 done += 1
                 if progress is not None:
-                    progress(done, report.images)
+                    progress(done, report.tiles)
         write_documents(folder, placed, report, image_format)
-    return report
 
 
 def _plan(

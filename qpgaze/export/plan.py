@@ -69,7 +69,35 @@ class ExportImage:
 
 @dataclass(frozen=True)
 class TileOptions:
-    """How slides are cut; see :func:`qpgaze.export.export_coco` for each number."""
+    """How slides are cut.
+
+    Parameters
+    ----------
+    tile_size : int
+        Side of a tile, pixels.
+    mpp : float, optional
+        Micron per pixel of a tile. Needs a pixel size.
+    downsample : float, optional
+        Level-0 pixels per pixel of a tile, >= 1. Where neither this nor `mpp` is given, tiles
+        have the slide's full resolution.
+    pixel_size_um : float, optional
+        Micron per level-0 pixel of slides that do not say it themselves.
+    overlap : int
+        Pixels that neighbouring tiles share.
+    min_visible : float
+        Least share of an object that a tile must show to count it, see
+        :func:`qpgaze.export.tiles.cut`.
+    negatives : float
+        Object-free tiles of tissue per tile with objects, slide by slide. None by default: what
+        nobody labelled may not have been looked at, and a detector would learn to miss it.
+    seed : int
+        For the draw of object-free tiles (and of the split).
+
+    Raises
+    ------
+    UsageError
+        If a number is out of its range, or both scales are given.
+    """
 
     tile_size: int = 512
     mpp: float | None = None

@@ -22,8 +22,7 @@ class PartCounts:
     groups : int
         Patients (or slides, where no patient is known).
     slides : int
-    images : int
-        Tiles.
+    tiles : int
     negatives : int
         Tiles without a label.
     annotations : int
@@ -36,7 +35,7 @@ class PartCounts:
 
     groups: int
     slides: int
-    images: int
+    tiles: int
     negatives: int
     annotations: int
     objects: int
@@ -74,9 +73,9 @@ class ExportReport:
     notes: tuple[str, ...]
 
     @property
-    def images(self) -> int:
+    def tiles(self) -> int:
         """Number of tiles."""
-        return sum(part.images for part in self.parts.values())
+        return sum(part.tiles for part in self.parts.values())
 
     @property
     def annotations(self) -> int:
@@ -111,7 +110,7 @@ def dataset_json(report: ExportReport, *, version: str) -> bytes:
 def datasheet(report: ExportReport, *, version: str) -> bytes:
     """Return a page that says what the data set holds and how it was made."""
     parts = [
-        [name, p.groups, p.slides, p.images, p.negatives, p.objects, p.annotations]
+        [name, p.groups, p.slides, p.tiles, p.negatives, p.objects, p.annotations]
         for name, p in report.parts.items()
     ]
     heads = ["part", "patients", "slides", "tiles", "without label", "objects", "labels"]

@@ -90,7 +90,7 @@ def _count(placed: Sequence[Placed], names: Sequence[str]) -> PartCounts:
     return PartCounts(
         groups=len({one.group for one in placed}),
         slides=len(placed),
-        images=len(shown),
+        tiles=len(shown),
         negatives=sum(not records for records in shown),
         annotations=sum(by_class.values()),
         objects=sum(one.plan.shown for one in placed),

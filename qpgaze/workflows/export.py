@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qpgaze import keys
 
 if TYPE_CHECKING:
+    from qpgaze.bridge.projects.opening import Backend
     from qpgaze.bridge.projects.protocol import Entry
     from qpgaze.export import ExportImage, ExportReport
 
 
-def export_coco(
+def export_project(
     project: str | Path,
     out: str | Path,
     *,
     images: Sequence[str] = (),
-    classes: Collection[str] | None = None,
-    tile_size: int = 512,
-    mpp: float | None = None,
-    downsample: float | None = None,
-    pixel_size_um: float | None = None,
-    image_format: str = "jpeg",
-    overlap: int = 0,
-    fractions: Sequence[float] = (0.7, 0.15, 0.15),
-    seed: int = 0,
-    min_visible: float = 0.25,
-    negatives: float = 0.0,
-    overwrite: bool = False,
-    backend: str = "auto",
+    backend: Backend = "auto",
     progress: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> ExportReport:
     """Turn a QuPath project into tiles with COCO labels; the project is only read.
 
@@ -45,8 +35,10 @@ def export_coco(
         Entry ids or names; all images where empty.
     backend : str
         ``auto``, ``embedded`` or ``paquo``.
-
-    Other parameters are those of :func:`qpgaze.export.export_coco`.
+    progress : callable(done, total), optional
+        Called after each tile.
+    **options
+        Tile size, scale, split and so on: the keywords of :func:`qpgaze.export.export_coco`.
 
     Returns
     -------
@@ -61,31 +53,20 @@ def export_coco(
     ExportError
         If no object can be exported, the scale cannot be had, or `out` cannot be written.
     """
-    from qpgaze import export
     from qpgaze.bridge import open_project
+    from qpgaze.export import export_coco
 
     with open_project(Path(project), mode="r", backend=backend) as opened:
         entries = [opened.entry(name) for name in images] if images else opened.entries
         # Naming an image by id and by name as well is no reason to export it twice.
         unique = {entry.id: entry for entry in entries}
         sources = [_source(entry) for entry in unique.values()]
-        return export.export_coco(
-            [source for source in sources if source is not None],
-            Path(out),
-            classes=classes,
-            tile_size=tile_size,
-            mpp=mpp,
-            downsample=downsample,
-            pixel_size_um=pixel_size_um,
-            image_format=image_format,
-            overlap=overlap,
-            fractions=fractions,
-            seed=seed,
-            min_visible=min_visible,
-            negatives=negatives,
-            overwrite=overwrite,
-            progress=progress,
-        )
+    return export_coco(
+        [source for source in sources if source is not None],
+        Path(out),
+        progress=progress,
+        **options,
+    )
 
 
 def _source(entry: Entry) -> ExportImage | None:

@@ -53,7 +53,7 @@ def test_three_patients_fill_three_parts(tmp_path, three) -> None:
         for image in coco["images"]:
             with Image.open(tmp_path / "set" / name / image["file_name"]) as picture:
                 assert picture.size == (image["width"], image["height"]) == (256, 256)
-    assert report.images == 6
+    assert report.tiles == 6
     assert report.notes == ()
 
 

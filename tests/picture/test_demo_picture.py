@@ -10,6 +10,9 @@ import shapely
 from PIL import Image
 
 from qpgaze.errors import QpgazeError, UsageError
+from qpgaze.model import Fixation
+from qpgaze.scoring import Score
+from qpgaze.viewing import ImageIdentity
 from qpgaze.workflows.picture import PictureCase, draw_demo_picture, style
 from qpgaze.workflows.picture.cases import choose_objects
 from qpgaze.workflows.picture.panels import Layer, View, gaze_panel, shapes_panel
@@ -34,25 +37,36 @@ class PinkSlide:
     def __exit__(self, *_: object) -> None: ...
 
 
-def make_case(name: str = "Patient A", size=(2000, 1500), count: int = 4, **more) -> PictureCase:
+def look(x: float, y: float, ms: float) -> Fixation:
+    """Make a fixation of which only place and duration matter."""
+    image = ImageIdentity("pink", 2000, 1500)
+    return Fixation(0, int(ms * 1000), x, y, 4.0, 8.0, 2.0, 30, image)
+
+
+def make_case(title: str = "Patient A", size=(2000, 1500), count: int = 4, **more) -> PictureCase:
     rng = np.random.default_rng(3)
     centres = rng.uniform(300, 1200, (count, 2))
     truth = [shapely.Point(c).buffer(60) for c in centres]
-    gaze = np.column_stack([np.repeat(centres, 5, axis=0), rng.uniform(80, 900, 5 * count)])
-    gaze[:, :2] += rng.normal(0, 30, (5 * count, 2))
+    places = np.repeat(centres, 5, axis=0) + rng.normal(0, 30, (5 * count, 2))
+    durations = rng.uniform(80, 900, 5 * count)
+    looks = [look(x, y, ms) for (x, y), ms in zip(places, durations, strict=True)]
     given = {
         "truth": truth,
-        "baseline": [shapely.box(*t.buffer(40).bounds) for t in truth],
+        "baseline": [t.buffer(40).bounds for t in truth],
         "refined": [shapely.box(*t.buffer(3 * n).bounds) for n, t in enumerate(truth)],
-        "gaze": gaze,
+        "fixations": looks,
         "pixel_size_um": 0.5,
         "open": lambda _: PinkSlide(*size),
         **more,
     }
-    return PictureCase(slide=Path("pink.tif"), name=name, **given)
+    return PictureCase(slide_path=Path("pink.tif"), title=title, **given)
 
 
-TABLE = [["method", "F1", "s per label"], ["mariam2022", "0.61", "2.0"], ["refined", "0.98", "2.1"]]
+SCORES = {
+    "discs": Score(1, 3, 3, 0.2),
+    "mariam2022": Score(2, 2, 1, 0.4),
+    "ours": Score(4, 0, 0, 0.9),
+}
 
 
 def has(rgb: np.ndarray, color: style.Color) -> bool:
@@ -62,7 +76,7 @@ def has(rgb: np.ndarray, color: style.Color) -> bool:
 def test_the_picture_shows_gaze_boxes_and_truth_the_same_each_time(tmp_path) -> None:
     cases = [make_case(), make_case("Patient B", (900, 2600)), make_case("Patient C", (3000, 700))]
     for name in ("a.png", "b.png"):
-        draw_demo_picture(tmp_path / name, cases, title="Pearls", subtitle="Three.", table=TABLE)
+        draw_demo_picture(tmp_path / name, cases, scores=SCORES, seconds_per_label=2.34)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
     with Image.open(tmp_path / "a.png") as picture:
@@ -96,8 +110,8 @@ def test_gaze_glows_where_the_eye_rested() -> None:
     "changes",
     [
         {"truth": [], "baseline": [], "refined": []},
-        {"gaze": np.empty((0, 3))},
-        {"gaze": [[500, 500, 120]]},
+        {"fixations": []},
+        {"fixations": [look(500, 500, 120)]},
         {"baseline": []},
         {"pixel_size_um": None},
         {"count": 1},
@@ -107,33 +121,31 @@ def test_gaze_glows_where_the_eye_rested() -> None:
     ],
 )
 def test_odd_slides_make_a_picture_too(tmp_path, changes) -> None:
-    draw_demo_picture(tmp_path / "p.png", [make_case(**changes)], table=TABLE)
+    draw_demo_picture(tmp_path / "p.png", [make_case(**changes)], scores=SCORES)
     with Image.open(tmp_path / "p.png") as picture:
         assert picture.size[0] == 1800
-    draw_demo_picture(tmp_path / "q.png", [make_case(**changes)])
+    draw_demo_picture(tmp_path / "q.png", [make_case(**changes)], scores={})
     assert (tmp_path / "q.png").exists()
 
 
 def test_objects_up_close_are_the_best_the_middle_and_the_worst() -> None:
     case = make_case(count=5)
     looks = choose_objects([case], 3)
-    assert [look.title.split(" of ")[0] for look in looks] == ["best", "typical", "worst"]
-    ious = [look.refined_iou for look in looks]
+    assert [one.title.split(" of ")[0] for one in looks] == ["best", "typical", "worst"]
+    ious = [one.refined_iou for one in looks]
     assert ious == sorted(ious, reverse=True)
     assert ious[0] == pytest.approx(1.0)
-    for look in looks:
-        x0, y0, x1, y1 = look.box_image_px
+    for one in looks:
+        x0, y0, x1, y1 = one.box_image_px
         assert x1 - x0 == pytest.approx(y1 - y0)
     assert choose_objects([make_case(truth=[])], 3) == []
 
 
 def test_bad_input_is_refused(tmp_path) -> None:
     with pytest.raises(UsageError, match="at least one slide"):
-        draw_demo_picture(tmp_path / "p.png", [])
-    with pytest.raises(UsageError, match="differ in length"):
-        draw_demo_picture(tmp_path / "p.png", [make_case()], table=[["a", "b"], ["c"]])
+        draw_demo_picture(tmp_path / "p.png", [], scores={})
     with pytest.raises(QpgazeError, match="could not be written"):
-        draw_demo_picture(tmp_path / "not there" / "p.png", [make_case(count=1)])
+        draw_demo_picture(tmp_path / "not there" / "p.png", [make_case(count=1)], scores={})
     assert not list(tmp_path.iterdir())
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+import shapely
 from shapely.geometry.base import BaseGeometry
 
 from qpgaze.frames import FloatArray
-from qpgaze.scoring import pairwise_iou
+from qpgaze.model import Fixation
+from qpgaze.scoring import Score, pairwise_iou
 from qpgaze.slides.protocol import Slide
 from qpgaze.workflows.picture import style
 from qpgaze.workflows.picture.panels import Layer
@@ -23,46 +24,61 @@ def _open(path: Path) -> Slide:
     return open_slide(path)
 
 
+Box = tuple[float, float, float, float]
+
+
 @dataclass(frozen=True, eq=False)
 class PictureCase:
     """One slide with what was looked at on it and what became of it.
 
     Parameters
     ----------
-    slide : Path
-    name : str
-        Shown to people: ``Patient A``, say.
-    truth, baseline, refined : sequence of shapely geometry, ImagePx
-        The objects, and the boxes of two methods.
-    gaze : (n, 3) array_like
-        x and y on the slide (ImagePx) and duration (ms) of each fixation, in time order.
+    slide_path : Path
+    title : str
+        Shown to people: the patient, say.
+    truth, baseline, refined : sequence of shapely geometry or (x0, y0, x1, y1), ImagePx
+        The objects, and what two methods made of the gaze.
+    fixations : sequence of Fixation
+        In time order.
     pixel_size_um : float, optional
-        Micron per level-0 pixel; without it there are no scale bars.
+        Micron per level-0 pixel, where the slide itself does not say it; without either there
+        are no scale bars.
     open : callable
-        How to open `slide`.
+        How to open the slide.
     """
 
-    slide: Path
-    name: str
-    truth: Sequence[BaseGeometry]
-    baseline: Sequence[BaseGeometry]
-    refined: Sequence[BaseGeometry]
-    gaze: npt.ArrayLike
+    slide_path: Path
+    title: str
+    truth: Sequence[BaseGeometry | Box]
+    baseline: Sequence[BaseGeometry | Box]
+    refined: Sequence[BaseGeometry | Box]
+    fixations: Sequence[Fixation]
     pixel_size_um: float | None = None
     open: Callable[[Path], Slide] = field(default=_open)
 
     @property
-    def fixations(self) -> FloatArray:
-        """The gaze as (n, 3) float64."""
-        return np.asarray(self.gaze, dtype=np.float64).reshape(-1, 3)
+    def gaze(self) -> FloatArray:
+        """The fixations as (n, 3) float64: x, y (ImagePx) and duration (ms)."""
+        rows = [(f.x_image_px, f.y_image_px, f.duration_ms) for f in self.fixations]
+        return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
     def layers(self) -> tuple[Layer, ...]:
         """Return truth below, then the baseline, then the refined boxes."""
         return (
-            Layer(self.truth, style.TRUTH, filled=True),
-            Layer(self.baseline, style.BASELINE),
-            Layer(self.refined, style.REFINED),
+            Layer(shapes(self.truth), style.TRUTH, filled=True),
+            Layer(shapes(self.baseline), style.BASELINE),
+            Layer(shapes(self.refined), style.REFINED),
         )
+
+    def um_per_px(self, slide: Slide) -> float | None:
+        """Return micron per level-0 pixel, None where nobody knows."""
+        known = slide.pixel_size_um
+        return self.pixel_size_um if known is None else float(np.sqrt(known[0] * known[1]))
+
+
+def shapes(items: Sequence[BaseGeometry | Box]) -> tuple[BaseGeometry, ...]:
+    """Make rectangles of boxes; geometries stay as they are."""
+    return tuple(shapely.box(*item) if isinstance(item, tuple) else item for item in items)
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,23 @@ class Words:
     refined: str
     table: Sequence[Sequence[str]]
     footnote: str
+
+
+def score_table(scores: Mapping[str, Score]) -> list[list[str]]:
+    """Put scores into rows of words, heads first; no rows without scores.
+
+    Examples
+    --------
+    >>> score_table({"mine": Score(found=3, missed=1, false=2, mean_iou=0.5)})[1]
+    ['mine', '3 of 4', '2', '0.67', '0.50']
+    """
+    if not scores:
+        return []
+    rows = [["at IoU 0.5", "found", "false", "F1", "mean IoU"]]
+    for name, score in scores.items():
+        found = f"{score.found} of {score.found + score.missed}"
+        rows.append([name, found, str(score.false), f"{score.f1:.2f}", f"{score.mean_iou:.2f}"])
+    return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +146,8 @@ def choose_objects(cases: Sequence[PictureCase], count: int) -> list[Look]:
     found: list[tuple[float, float, PictureCase, FloatArray]] = []
     for case in cases:
         truth, refined, baseline = (
-            np.array([shape.bounds for shape in shapes], dtype=np.float64).reshape(-1, 4)
-            for shapes in (case.truth, case.refined, case.baseline)
+            np.array([s.bounds for s in shapes(some)], dtype=np.float64).reshape(-1, 4)
+            for some in (case.truth, case.refined, case.baseline)
         )
         best = (_best(truth, refined), _best(truth, baseline))
         found += [(r, b, case, box) for r, b, box in zip(*best, truth, strict=True)]
@@ -123,7 +156,7 @@ def choose_objects(cases: Sequence[PictureCase], count: int) -> list[Look]:
     last = len(found) - 1
     places = [0, last // 2, last] if len(titles) == 3 else list(range(len(titles)))
     return [
-        Look(case, f"{title} of {len(found)} · {case.name}", _surroundings(box), b, r)
+        Look(case, f"{title} of {len(found)} · {case.title}", _surroundings(box), b, r)
         for title, (r, b, case, box) in zip(titles, (found[p] for p in places), strict=True)
     ]
 

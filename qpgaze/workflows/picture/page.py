@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from qpgaze.errors import QpgazeError, UsageError
+from qpgaze.scoring import Score
 from qpgaze.slides.protocol import Slide
 from qpgaze.workflows.picture import style
-from qpgaze.workflows.picture.cases import Look, PictureCase, Words, choose_objects
+from qpgaze.workflows.picture.cases import Look, PictureCase, Words, choose_objects, score_table
 from qpgaze.workflows.picture.panels import View, fixation_radius, gaze_panel, shapes_panel
 
 WIDTH = 1800
@@ -28,12 +29,12 @@ def draw_demo_picture(
     out: str | os.PathLike[str],
     cases: Sequence[PictureCase],
     *,
-    title: str = "Label slides by looking at them",
-    subtitle: str = "",
+    scores: Mapping[str, Score],
+    seconds_per_label: float | None = None,
     baseline: str = "mariam2022",
-    refined: str = "refined",
-    table: Sequence[Sequence[str]] = (),
-    footnote: str = "A box finds an object where the two overlap by an IoU of 0.5 or more.",
+    refined: str | None = None,
+    title: str = "Label slides by looking at them",
+    subtitle: str = "What a reader looked at, the boxes that came of it, and the truth.",
 ) -> None:
     """Draw where a reader looked, what became of it, and how good it is, into one PNG.
 
@@ -43,18 +44,19 @@ def draw_demo_picture(
         The PNG, 1800 px wide; replaced if it is there.
     cases : sequence of PictureCase
         The first is shown large, up to three others small beneath it.
-    title, subtitle : str
+    scores : mapping of str to Score
+        By method, for the table; may be empty.
+    seconds_per_label : float, optional
+        Reading time over labels.
     baseline, refined : str
-        Names of the two methods, as they stand in the table.
-    table : sequence of sequence of str
-        Results, the first row heads, then a row a method.
-    footnote : str
-        What stands below the table.
+        Which methods the two sets of boxes come from; `refined` is the last one in `scores`
+        where not given.
+    title, subtitle : str
 
     Raises
     ------
     UsageError
-        If there is no case, or the rows of the table differ in length.
+        If there is no case.
     SlideError
         If a slide cannot be read.
     QpgazeError
@@ -66,9 +68,11 @@ def draw_demo_picture(
     """
     if not cases:
         raise UsageError("A picture needs at least one slide, but none came.")
-    if len({len(row) for row in table}) > 1:
-        raise UsageError("The rows of the picture's table differ in length.")
-    page = _Page(Words(title, subtitle, baseline, refined, table, footnote))
+    footnote = ""
+    if seconds_per_label is not None:
+        footnote = f"The reader took {seconds_per_label:.1f} s a label, searching included."
+    last = list(scores)[-1] if scores else "refined"
+    page = _Page(Words(title, subtitle, baseline, refined or last, score_table(scores), footnote))
     page.header()
     page.main_case(cases[0])
     page.close_ups(cases)
@@ -133,23 +137,22 @@ class _Page:
         self.gaze_legend(left, self.y + 12)
         self.shapes_legend(right, self.y + 12)
         self.y += 42
-        with case.open(case.slide) as slide:
+        with case.open(case.slide_path) as slide:
             view = _whole(slide, width)
-            gaze = gaze_panel(view, case.fixations)
+            gaze = gaze_panel(view, case.gaze)
             boxes = shapes_panel(view, case.layers(), line=2.2)
         for picture, x in ((gaze, left), (boxes, right)):
-            self.place(picture, x, case, view, caption=case.name)
+            self.place(picture, x, case, view, caption=case.title)
         self.y += view.height + _GAP + 12
 
     def place(
         self, picture: Image.Image, x: int, case: PictureCase, view: View, *, caption: str = ""
     ) -> None:
         """Put a panel on the page, with its scale bar and its name in the corner."""
-        if case.pixel_size_um is not None:
+        um_per_px = case.um_per_px(view.slide)
+        if um_per_px is not None:
             small = view.width < 500
-            style.scale_bar(
-                picture, view.image_px_per_px * case.pixel_size_um, size=13 if small else 16
-            )
+            style.scale_bar(picture, view.image_px_per_px * um_per_px, size=13 if small else 16)
         if caption:
             style.tag(picture, caption, size=13 if view.width < 500 else 16)
         style.paste_rounded(self.sheet, picture, (x, self.y))
@@ -236,9 +239,9 @@ class _Page:
 
     def close_up(self, look: Look, x: int, side: int) -> None:
         case = look.case
-        with case.open(case.slide) as slide:
+        with case.open(case.slide_path) as slide:
             view = View(slide, look.box_image_px, side)
-            picture = shapes_panel(view, case.layers(), line=3.2, gaze=case.fixations)
+            picture = shapes_panel(view, case.layers(), line=3.2, gaze=case.gaze)
         self.place(picture, x, case, view, caption=look.title)
         y = self.y + side + 12
         for color, name, iou in (
@@ -262,12 +265,12 @@ class _Page:
         width = (WIDTH - 2 * _MARGIN - (2 * len(cases) - 1) * _GAP) // (2 * max(2, len(cases)))
         x, tallest = _MARGIN, 0
         for case in cases:
-            with case.open(case.slide) as slide:
+            with case.open(case.slide_path) as slide:
                 view = _whole(slide, width)
                 thick = width / 850 * 1.35
-                gaze = gaze_panel(view, case.fixations, thick=thick)
+                gaze = gaze_panel(view, case.gaze, thick=thick)
                 boxes = shapes_panel(view, case.layers(), line=1.6)
-            self.place(gaze, x, case, view, caption=case.name)
+            self.place(gaze, x, case, view, caption=case.title)
             self.place(boxes, x + width + _GAP, case, view)
             x += 2 * (width + _GAP)
             tallest = max(tallest, view.height)
