@@ -24,8 +24,9 @@ SEARCH_FOLDERS = (
 )
 """Where paquo 0.9 looks for a folder called QuPath-something; the first that works is taken."""
 
-KNOWN_VERSIONS = ((0, 2), (0, 3), (0, 4), (0, 5), (0, 6))
-"""Versions of QuPath that paquo 0.9 knows."""
+USABLE_VERSIONS = ((0, 5), (0, 6))
+"""paquo 0.9 knows QuPath 0.2 - 0.6; before 0.4 an object has no id that lasts, before 0.5 no
+metadata that a program may set, and ours need both."""
 
 _LAYOUT = {
     "Linux": ("lib/app", "lib/runtime/lib/server/libjvm.so"),
@@ -114,8 +115,9 @@ def _judge(folder: Path, version: str) -> Found:
     numbers = re.match(r"(\d+)\.(\d+)", version)
     if numbers is None:
         return Found(folder, version, False, f"the QuPath in {folder} does not say its version")
-    if (int(numbers[1]), int(numbers[2])) not in KNOWN_VERSIONS:
-        return Found(folder, version, False, f"paquo does not know QuPath {version}")
+    if (int(numbers[1]), int(numbers[2])) not in USABLE_VERSIONS:
+        why = f"paquo cannot keep our objects through QuPath {version} (0.5 or 0.6 can)"
+        return Found(folder, version, False, why)
     return Found(folder, version, True, f"QuPath {version} was found")
 
 
@@ -127,10 +129,10 @@ def _installed(environment: dict[str, str], search: Iterable[str]) -> Iterator[P
     for name in search:
         folder = Path(name).expanduser()
         try:
-            inside = sorted(folder.iterdir(), key=lambda path: path.name.lower(), reverse=True)
+            there = sorted(folder.iterdir(), key=lambda path: path.name.lower(), reverse=True)
         except OSError:  # not there, or not ours to look into
             continue
-        yield from (path for path in inside if path.name.lower().startswith("qupath"))
+        yield from (path for path in there if path.name.lower().startswith("qupath"))
 
 
 def _configured(folder: Path) -> str | None:

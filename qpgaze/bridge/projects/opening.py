@@ -7,12 +7,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from qpgaze.bridge.projects.embedded import EmbeddedProject, now_ms
+from qpgaze.bridge.projects.codec import Codec
+from qpgaze.bridge.projects.detect_qupath import paquo_or_reason
+from qpgaze.bridge.projects.embedded import EmbeddedCodec
 from qpgaze.bridge.projects.files import Change, Snapshot, replace_files
+from qpgaze.bridge.projects.folder import FolderProject, now_ms
 from qpgaze.bridge.projects.protocol import Project
 from qpgaze.bridge.projects.qpproj import FILE_NAME, QUPATH_VERSION, dump_json, new_project
 from qpgaze.bridge.projects.uris import uri_from_path
-from qpgaze.errors import ConflictError, UsageError
+from qpgaze.errors import ConflictError, ProjectError, UsageError
 
 Backend = Literal["auto", "embedded", "paquo"]
 BACKENDS: tuple[Backend, ...] = ("auto", "embedded", "paquo")
@@ -49,19 +52,35 @@ def open_project(
         If its format is not understood.
     """
     where = Path(path)
+    codec, reason = choose_codec(backend)
+    return FolderProject(where, codec=codec, mode=mode, reason=reason)
+
+
+def choose_codec(backend: Backend) -> tuple[Codec, str]:
+    """Return what reads and writes an image's data, and why that was taken.
+
+    Raises
+    ------
+    ProjectError
+        If paquo was asked for and cannot work here.
+    UsageError
+        If there is no such backend.
+    """
     if backend not in BACKENDS:
         raise UsageError(f"Expected backend {', '.join(BACKENDS)}, but '{backend}' came.")
     if backend == "embedded":
-        return EmbeddedProject(where, mode=mode, reason="asked for")
-    from qpgaze.bridge.projects.detect_qupath import paquo_or_reason
-
+        return EmbeddedCodec(), "asked for"
     found = paquo_or_reason()
-    if backend == "paquo" or found.usable:
-        from qpgaze.bridge.projects.paquo_store import PaquoProject
+    if found.usable:
+        from qpgaze.bridge.projects.paquo_store import PaquoCodec
 
-        reason = "asked for" if backend == "paquo" else found.reason
-        return PaquoProject(where, mode=mode, reason=reason)
-    return EmbeddedProject(where, mode=mode, reason=found.reason)
+        return PaquoCodec(), "asked for" if backend == "paquo" else found.reason
+    if backend == "paquo":
+        raise ProjectError(
+            f"The backend paquo cannot work here: {found.reason}.",
+            hint="Install QuPath 0.5 or 0.6 or point PAQUO_QUPATH_DIR to it; or take 'embedded'.",
+        )
+    return EmbeddedCodec(), found.reason
 
 
 def create_project(
@@ -100,7 +119,6 @@ def create_project(
             hint="Choose another folder, or add to that project.",
         )
     raw = new_project(uri=uri_from_path(file), timestamp_ms=clock_ms(), version=qupath_version)
+    codec, reason = choose_codec(backend)
     replace_files([Change(file, dump_json(raw), Snapshot(file))])
-    if backend == "embedded":
-        return EmbeddedProject(file, mode="r+", reason="asked for", clock_ms=clock_ms)
-    return open_project(file, mode="r+", backend=backend)
+    return FolderProject(file, codec=codec, mode="r+", reason=reason, clock_ms=clock_ms)

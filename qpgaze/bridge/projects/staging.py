@@ -82,6 +82,36 @@ class Staging:
                     names[item.class_name] = None
         return list(names)
 
+    def difference(self, came: Sequence[SlideObject]) -> str | None:
+        """Say how objects that were read back differ from what is staged; None when they do not.
+
+        Parameters
+        ----------
+        came : sequence of SlideObject
+            All objects of the image, as read back.
+
+        Notes
+        -----
+        What was not staged is compared by number only: both stores keep it as it was, and objects
+        of QuPath 0.3 have no ids to go by.
+        """
+        if len(came) != len(self._now):
+            return f"{len(came)} objects instead of {len(self._now)}"
+        there = {item.id: item for item in came}
+        wanted: dict[UUID, SlideObject] = {}
+        for batch in self._batches:
+            wanted.update(batch.add)
+            wanted.update(batch.replace)
+        wanted = {identity: self._now[identity] for identity in wanted if identity in self._now}
+        for identity, item in wanted.items():
+            found = there.get(identity)
+            if found is None:
+                return f"object {identity} is missing"
+            fault = _unlike(item, found)
+            if fault is not None:
+                return f"the {fault} of object {identity}"
+        return _moved(list(wanted.values()), [there[identity] for identity in wanted])
+
     def add(self, objects: Iterable[SlideObject]) -> None:
         """Stage new objects; all or none of them.
 
@@ -260,3 +290,41 @@ def _has_area(item: SlideObject) -> bool:
 def _refused(item: SlideObject, why: str) -> ProjectError:
     name = f" ({item.name})" if item.name else ""
     return ProjectError(f"Object {item.id}{name} cannot be written: {why}. Nothing was staged.")
+
+
+_COMPARED = ("kind", "class_name", "color", "name", "description", "locked", "is_ellipse")
+
+
+def _unlike(meant: SlideObject, came: SlideObject) -> str | None:
+    """Name the first thing, shapes apart, in which two objects differ."""
+    for what in (*_COMPARED, "c", "z", "t", "parent"):
+        if getattr(meant, what) != getattr(came, what):
+            return what.replace("_", " ")
+    if dict(meant.metadata) != dict(came.metadata):
+        return "metadata"
+    one, other = meant.measurements, came.measurements
+    if one.keys() != other.keys() or not all(
+        one[key] == other[key] or (one[key] != one[key] and other[key] != other[key]) for key in one
+    ):
+        return "measurements"
+    return None
+
+
+def _moved(meant: Sequence[SlideObject], came: Sequence[SlideObject]) -> str | None:
+    """Say which shape is another than single precision and a hundredth of a pixel explain."""
+    if not meant:
+        return None
+    bounds = [
+        shapely.bounds(np.array([item.geometry for item in items], dtype=object))
+        for items in (meant, came)
+    ]
+    allowed = 0.01 + np.spacing(np.abs(bounds[0]).max(axis=1).astype(np.float32))
+    off = ~(np.abs(bounds[0] - bounds[1]).max(axis=1) <= allowed)
+    sizes = [
+        shapely.area(np.array([item.geometry for item in items], dtype=object))
+        for items in (meant, came)
+    ]
+    lengths = shapely.length(np.array([item.geometry for item in meant], dtype=object))
+    round_ = np.array([item.is_ellipse for item in meant])
+    off |= ~round_ & ~(np.abs(sizes[0] - sizes[1]) <= allowed * (lengths + 1))
+    return f"the shape of object {meant[int(np.argmax(off))].id}" if off.any() else None

@@ -1,4 +1,4 @@
-"""One image of an embedded project: its facts, its objects, the files it becomes."""
+"""One image of a project: its facts, its objects, the files it becomes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from qpgaze.bridge.projects import qpproj
+from qpgaze.bridge.projects.codec import ImageOfData
 from qpgaze.bridge.projects.colors import class_color, with_parents
 from qpgaze.bridge.projects.files import Change, Snapshot, read_file
 from qpgaze.bridge.projects.images import (
@@ -19,19 +20,19 @@ from qpgaze.bridge.projects.images import (
     recorded_size,
 )
 from qpgaze.bridge.projects.staging import Staging
-from qpgaze.errors import ConflictError, ProjectError, UnsupportedDataError
+from qpgaze.errors import ConflictError, ProjectError, SlideError, UnsupportedDataError
 from qpgaze.model import SlideObject
 
 if TYPE_CHECKING:
-    from qpgaze.bridge.projects.embedded import EmbeddedProject
+    from qpgaze.bridge.projects.folder import FolderProject
 
 
-class EmbeddedEntry:
-    """One image of an :class:`EmbeddedProject`; see :class:`~..protocol.Entry`."""
+class FolderEntry:
+    """One image of an :class:`FolderProject`; see :class:`~..protocol.Entry`."""
 
     def __init__(
         self,
-        project: EmbeddedProject,
+        project: FolderProject,
         raw: dict[str, Any],
         *,
         facts: ImageFacts | None = None,
@@ -157,8 +158,6 @@ class EmbeddedEntry:
 
     def changes(self, classes: Mapping[str, int]) -> list[Change]:
         """Return the files to write."""
-        from qpgaze.bridge.qpdata import edit_qpdata, new_qpdata
-
         staged = self._staged()
         content, before = self._read()
         if self._snapshot is not None and before.digest != self._snapshot.digest:
@@ -167,24 +166,22 @@ class EmbeddedEntry:
                 "another program); nothing was written.",
                 hint="Close the image in QuPath, then do the same again.",
             )
-        if not content:
-            content = new_qpdata(
-                server=self.raw.get("serverBuilder") or {},
-                qupath_version=self._project.qupath_version,
-                image_type=self.new_image_type,
-            )
         names = with_parents(staged.class_names())
         colors = {
             name: classes.get(name, self._colors.get(name, class_color(name))) for name in names
         }
-        for batch in staged.batches:
-            content = edit_qpdata(
-                content,
-                add=list(batch.add.values()),
-                replace=list(batch.replace.values()),
-                remove=batch.remove,
-                class_colors=colors,
-            )
+        builder = self.raw.get("serverBuilder")
+        content = self._project.codec.write(
+            content or None,
+            staged.batches,
+            image=ImageOfData(
+                builder=builder if isinstance(builder, dict) else {},
+                image_type=self.new_image_type,
+                qupath_version=self._project.qupath_version,
+                path=self._path_or_none(),
+            ),
+            class_colors=colors,
+        )
         target = before if before.path == self.data_path else Snapshot(self.data_path)
         backup = self.data_path.with_name("data.qpdata.bkp")
         made = [
@@ -206,20 +203,23 @@ class EmbeddedEntry:
         ]
 
     def _verifier(self, staged: Staging) -> Callable[[bytes], None]:
-        wanted = [(item.id, item.parent, item.class_name) for item in staged.current()]
-
         def verify(content: bytes) -> None:
-            from qpgaze.bridge.qpdata import read_qpdata
-
-            came = [(o.id, o.parent, o.class_name) for o in read_qpdata(content).objects]
-            if len(came) != len(wanted) or not _alike(came, wanted):
+            came, _ = self._project.codec.read(content)
+            fault = staged.difference(came)
+            if fault is not None:
                 raise ProjectError(
-                    f"The data of image '{self.name}' do not read back as meant; "
+                    f"The data of image '{self.name}' do not read back as meant ({fault}); "
                     "what was there before is still there.",
                     hint="Please report this: it is a fault of qpgaze.",
                 )
 
         return verify
+
+    def _path_or_none(self) -> Path | None:
+        try:
+            return self.image_path()
+        except SlideError:
+            return None
 
     def _read(self) -> tuple[bytes, Snapshot]:
         """Read the image's data; where a QuPath was ended while saving, what it had before."""
@@ -244,17 +244,14 @@ class EmbeddedEntry:
             content, snapshot = self._read()
             objects: tuple[SlideObject, ...] = ()
             if content:
-                from qpgaze.bridge.qpdata import read_qpdata
-
                 try:
-                    data = read_qpdata(content)
-                except UnsupportedDataError as error:
-                    raise UnsupportedDataError(
-                        f"The data of image '{self.name}' ({snapshot.path}) are not understood: "
+                    objects, self._colors = self._project.codec.read(content)
+                except ProjectError as error:
+                    raise type(error)(
+                        f"The data of image '{self.name}' ({snapshot.path}) cannot be read: "
                         f"{error.message} Nothing was changed.",
                         hint=error.hint,
                     ) from error
-                objects, self._colors = data.objects, data.class_colors
             self._staging, self._snapshot = Staging(objects), snapshot
         return self._staging
 
@@ -275,13 +272,6 @@ class EmbeddedEntry:
                 summary = _optional_json(self.folder / "summary.json")
                 self._recorded = (first, server.get("metadata"), summary.get("server"))
         return self._recorded
-
-
-def _alike(came: list[Any], wanted: list[Any]) -> bool:
-    """Compare objects by id; those that QuPath 0.3 gave no id only by class."""
-    if came == wanted:
-        return True
-    return sorted(map(str, came)) == sorted(map(str, wanted))
 
 
 def _optional_json(path: Path) -> dict[str, Any]:

@@ -1,0 +1,233 @@
+"""A QuPath project as a folder of files, whatever reads and writes the objects in it.
+
+The project file, the classes, locks, backups and atomic writes are the same for every backend; what
+differs is the :class:`~qpgaze.bridge.projects.codec.Codec` of an image's ``data.qpdata``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from qpgaze.bridge.projects import qpproj
+from qpgaze.bridge.projects.codec import Codec
+from qpgaze.bridge.projects.colors import class_color
+from qpgaze.bridge.projects.files import Change, read_file, replace_files
+from qpgaze.bridge.projects.finding import find_entry
+from qpgaze.bridge.projects.folder_entry import FolderEntry
+from qpgaze.bridge.projects.images import check_image_type, read_image
+from qpgaze.bridge.projects.lock import writer_lock
+from qpgaze.bridge.projects.uris import same_place, uri_from_path
+from qpgaze.errors import ConflictError, EntryError, ProjectError, UsageError
+
+
+def now_ms() -> int:
+    """Return the wall clock as QuPath's time stamps have it: milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class FolderProject:
+    """A QuPath project; see :class:`~..protocol.Project`.
+
+    Parameters
+    ----------
+    path : Path
+        The project file or its folder.
+    codec : Codec
+        Reads and writes the images' data.
+    mode : "r" or "r+"
+    reason : str
+        Why this backend was taken.
+    clock_ms : callable, optional
+        Gives the time stamps that are written; default the wall clock.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        codec: Codec,
+        mode: str = "r",
+        reason: str = "",
+        clock_ms: Callable[[], int] = now_ms,
+    ) -> None:
+        if mode not in ("r", "r+"):
+            raise UsageError(f"Expected mode 'r' or 'r+', but '{mode}' came.")
+        self.path = qpproj.find_project_file(path)
+        self.codec = codec
+        self.mode = mode
+        self.backend_reason = reason
+        self.clock_ms = clock_ms
+        self._closed = False
+        self._load()
+
+    def _load(self) -> None:
+        content, self._snapshot = read_file(self.path)
+        self.raw = qpproj.parse_project(content, self.path)
+        self._classes_path = self.folder / "classifiers" / "classes.json"
+        listed, self._classes_snapshot = read_file(self._classes_path)
+        self._classes_raw = qpproj.parse_classes(listed, self._classes_path)
+        self._new_classes: dict[str, int] = {}
+        self._entries = [FolderEntry(self, item) for item in self.raw.get("images", [])]
+
+    @property
+    def backend(self) -> str:
+        """Name of what reads and writes the images' data."""
+        return self.codec.name
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the project file lies in."""
+        return self.path.parent
+
+    @property
+    def qupath_version(self) -> str:
+        """Version of QuPath that wrote the project last."""
+        return str(self.raw.get("version") or qpproj.QUPATH_VERSION)
+
+    @property
+    def classes(self) -> Mapping[str, int]:
+        """Names and colours of the project's classes, staged ones included."""
+        return {**qpproj.class_colors(self._classes_raw), **self._new_classes}
+
+    @property
+    def entries(self) -> tuple[FolderEntry, ...]:
+        """All images, staged ones included, in the project's order."""
+        return tuple(self._entries)
+
+    def entry(self, id_or_name: str) -> FolderEntry:
+        """Find an entry by its id, else by a name that only one bears."""
+        return find_entry(self._entries, id_or_name)
+
+    def add_image(
+        self,
+        image: Path,
+        *,
+        name: str | None = None,
+        image_type: str = "BRIGHTFIELD_H_E",
+        metadata: Mapping[str, str] | None = None,
+    ) -> FolderEntry:
+        """Stage a new image; see the protocol."""
+        self.require_writable()
+        check_image_type(image_type)
+        path = Path(os.path.abspath(image))  # noqa: PTH100 - resolve() would follow links and drives
+        uri = uri_from_path(path)
+        for other in self._entries:
+            if any(same_place(uri, place) for place in other.uris):
+                raise ConflictError(
+                    f"The project already has {path} as image {other.id} ('{other.name}')."
+                )
+        facts = read_image(path)
+        identity = self._free_id()
+        raw = qpproj.new_image(
+            identity=identity, uri=uri, name=name or path.name, metadata=metadata or {}
+        )
+        entry = FolderEntry(self, raw, facts=facts, image_type=image_type)
+        self._entries.append(entry)
+        return entry
+
+    def _free_id(self) -> int:
+        last = self.raw.get("lastID")
+        taken = [int(entry.id) for entry in self._entries]
+        identity = max([last if isinstance(last, int) else 0, *taken]) + 1
+        while (self.folder / "data" / str(identity)).exists():
+            identity += 1  # left over from an image that was removed: not ours to adopt
+        return identity
+
+    def add_classes(self, classes: Mapping[str, int | None]) -> None:
+        """Stage classes that the project lacks; see the protocol."""
+        self.require_writable()
+        have = self.classes
+        for name, color in classes.items():
+            if name not in have:
+                self._new_classes[name] = class_color(name) if color is None else color
+
+    def commit(self) -> None:
+        """Write everything that is staged; see the protocol."""
+        self.require_writable()
+        touched = [entry for entry in self._entries if entry.dirty or entry.is_new]
+        if not touched and not self._new_classes:
+            return
+        self._require_single_ids(touched)
+        with writer_lock(self.folder):
+            for entry in touched:
+                self._new_classes.update(entry.new_classes(self.classes))
+            classes = self.classes
+            changes = [change for entry in touched for change in entry.changes(classes)]
+            changes += self._class_changes() + self._project_changes()
+            replace_files(changes)
+        for entry in touched:
+            entry.saved()
+        self._reload()
+
+    def _class_changes(self) -> list[Change]:
+        if not self._new_classes:
+            return []
+        raw = qpproj.append_classes(self._classes_raw, self._new_classes)
+        return [Change(self._classes_path, qpproj.dump_json(raw), self._classes_snapshot)]
+
+    def _project_changes(self) -> list[Change]:
+        fresh = [entry for entry in self._entries if entry.is_new]
+        if not fresh:
+            return []
+        raw = dict(self.raw)
+        raw["modifyTimestamp"] = self.clock_ms()
+        raw["lastID"] = max(int(entry.id) for entry in self._entries)
+        last = self.raw.get("lastID")
+        if isinstance(last, int):
+            raw["lastID"] = max(raw["lastID"], last)
+        raw["images"] = [*self.raw.get("images", []), *(entry.raw for entry in fresh)]
+        backup = self.path.with_name(f"{self.path.name}.backup")
+        return [Change(self.path, qpproj.dump_json(raw), self._snapshot, backup=backup)]
+
+    def _reload(self) -> None:
+        """Read the project anew, and keep the entries that a caller holds."""
+        held = {entry.id: entry for entry in self._entries}
+        self._load()
+        for index, entry in enumerate(self._entries):
+            known = held.get(entry.id)
+            if known is not None:
+                known.raw = entry.raw
+                self._entries[index] = known
+
+    def _require_single_ids(self, touched: list[FolderEntry]) -> None:
+        ids = [entry.id for entry in self._entries]
+        for entry in touched:
+            if ids.count(entry.id) > 1:
+                raise EntryError(
+                    f"Two images of the project share the id {entry.id}; nothing was written.",
+                    hint="Remove one of them in QuPath and add it again.",
+                )
+
+    def require_open(self) -> None:
+        """Refuse work on a closed project."""
+        if self._closed:
+            raise ProjectError("The project was closed.", hint="Open it again.")
+
+    def require_writable(self) -> None:
+        """Refuse changes where the project was opened for reading."""
+        self.require_open()
+        if self.mode != "r+":
+            raise UsageError(
+                "The project was opened for reading only.", hint="Open it with mode='r+'."
+            )
+
+    def close(self) -> None:
+        """Forget what is staged and release everything."""
+        for entry in self._entries:
+            entry.forget()
+        self._closed = True
+
+    def __enter__(self) -> FolderProject:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
