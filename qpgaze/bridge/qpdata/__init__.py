@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from qpgaze.bridge.qpdata.editing import edit_qpdata
+from qpgaze.bridge.qpdata.fresh import IMAGE_TYPES, new_qpdata
 from qpgaze.bridge.qpdata.reading import read_qpdata
 from qpgaze.bridge.qpdata.records import QpData, QupathObject, Roi
 
-__all__ = ["QpData", "QupathObject", "Roi", "read_qpdata"]
+__all__ = [
+    "IMAGE_TYPES",
+    "QpData",
+    "QupathObject",
+    "Roi",
+    "edit_qpdata",
+    "new_qpdata",
+    "read_qpdata",
+]

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any, Final
 
-from qpgaze.bridge.qpdata.javastream import JavaArray, JavaObject
+from qpgaze.bridge.qpdata.javatypes import JavaArray, JavaObject
 from qpgaze.bridge.qpdata.records import PathClass, Roi
 from qpgaze.errors import UnsupportedDataError
 

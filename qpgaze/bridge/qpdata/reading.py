@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from shapely.geometry.base import BaseGeometry
 
 from qpgaze.bridge.qpdata import content
-from qpgaze.bridge.qpdata.javastream import JavaArray, JavaEnum, JavaObject
+from qpgaze.bridge.qpdata.javatypes import JavaArray, JavaEnum, JavaObject
 from qpgaze.bridge.qpdata.records import QpData, QupathObject, Raw
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
 from qpgaze.bridge.qpdata.shapes import geometries
@@ -93,6 +93,16 @@ def from_scan(scan: Scan) -> QpData:
         stored_id(scan.raws[0]),
         scan.raws[0].metadata,
     )
+
+
+def objects_at(scan: Scan, ids: list[UUID], numbers: Sequence[int]) -> list[SlideObject]:
+    """Make some of a scan's objects."""
+    raws = [scan.raws[number] for number in numbers]
+    shapes = geometries([raw.roi for raw in raws])
+    return [
+        _slide_object(raw, ids, number, shape)
+        for raw, number, shape in zip(raws, numbers, shapes, strict=True)
+    ]
 
 
 def stored_id(raw: Raw) -> UUID | None:

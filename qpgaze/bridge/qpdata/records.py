@@ -54,8 +54,8 @@ class Raw:
     """One object's content before shapes and ids are made of it."""
 
     __slots__ = (
-        "color", "depth", "description", "index", "kind", "measurements", "metadata", "missing",
-        "name", "nucleus", "parent", "path_class", "probability", "roi", "locked", "uid",
+        "color", "depth", "description", "index", "kind", "locked", "measurements", "metadata",
+        "missing", "name", "nucleus", "parent", "path_class", "probability", "roi", "uid",
     )  # fmt: skip
 
     kind: str

@@ -14,8 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from qpgaze.bridge.qpdata import content
-from qpgaze.bridge.qpdata.javastream import (
+from qpgaze.bridge.qpdata.javastream import JavaReader
+from qpgaze.bridge.qpdata.javatypes import (
     ENDBLOCKDATA,
     EXTERNALIZABLE,
     OBJECT,
@@ -23,7 +27,6 @@ from qpgaze.bridge.qpdata.javastream import (
     ClassDesc,
     JavaEnum,
     JavaObject,
-    JavaReader,
     damaged,
 )
 from qpgaze.bridge.qpdata.records import DESCRIPTION_KEY, ID_KEY, KINDS, ROOT, Raw
@@ -31,6 +34,7 @@ from qpgaze.errors import ProjectError, UnsupportedDataError
 
 HIERARCHY: Final = "qupath.lib.objects.hierarchy.PathObjectHierarchy"
 PATH_OBJECT: Final = "qupath.lib.objects.PathObject"
+IntArray = npt.NDArray[np.int64]
 _VERSION_TEXT: Final = "Data file version "
 _INT, _DOUBLE = struct.Struct(">i"), struct.Struct(">d")
 _MAX_LEVELS: Final = 10_000
@@ -85,6 +89,16 @@ class Scan:
         self.handles = array("q")
         with quick_and_guarded(data):
             self._file()
+
+    def definitions(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Return where each handle's element begins, where it is given out, where it ends."""
+        reader = self.reader
+        columns = (reader.def_start, reader.def_assign, reader.def_end)
+        return tuple(np.array(column, dtype=np.int64) for column in columns)  # type: ignore[return-value]
+
+    def references(self) -> IntArray:
+        """Return the offsets of the handles of all references, ascending."""
+        return np.array(self.reader.refs, dtype=np.int64)
 
     # -- the file ------------------------------------------------------------------------------
 

@@ -1,0 +1,214 @@
+"""A new stream made of pieces of an old one and of new content, handles renumbered.
+
+Every piece that is copied keeps its bytes, but for the numbers in references. A value that was
+defined in a piece left out, and is referred to later on, is written out at that later place, as
+Java would have done without the piece.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from qpgaze.bridge.qpdata.javatypes import BASE_HANDLE, ClassDesc
+from qpgaze.bridge.qpdata.javawriter import ClassSpec, JavaWriter
+from qpgaze.errors import UnsupportedDataError
+
+if TYPE_CHECKING:
+    from qpgaze.bridge.qpdata.scan import Scan
+
+_MAX_NESTING: Final = 50
+
+
+class HandleTable:
+    """Where every handle of a stream is defined, and every reference to one.
+
+    Attributes
+    ----------
+    start, assign, end : (n,) int64
+        By handle index: where its element begins, the offset at which the handle is given out
+        (ascending), where the element ends.
+    ref_at, target : (m,) int64
+        Offsets of the four bytes of each reference, ascending, and the handle index it names.
+    """
+
+    def __init__(self, scan: Scan) -> None:
+        self.start, self.assign, self.end = scan.definitions()
+        self.ref_at = scan.references()
+        raw = np.frombuffer(scan.data, np.uint8)
+        bytes4 = raw[self.ref_at[:, None] + np.arange(4)]
+        self.target = bytes4.copy().view(">i4")[:, 0].astype(np.int64) - BASE_HANDLE
+
+    def given_before(self, at: int) -> int:
+        """Return how many handles are given out before the element that begins at an offset."""
+        return int(np.searchsorted(self.assign, at, side="right"))
+
+    def given_after(self, handle: int) -> int:
+        """Return how many handles are given out when the element of a handle has ended."""
+        stop = self.end[handle]
+        count = int(np.searchsorted(self.assign, stop))
+        # An object without content gets its handle where it ends; but there, too, an object gets
+        # its handle whose class description is the element that ends.
+        while (
+            count < len(self.assign)
+            and self.assign[count] == stop
+            and self.start[count] >= self.start[handle]
+        ):
+            count += 1
+        return count
+
+
+class Assembler(JavaWriter):
+    """Copies pieces of an old stream and takes new content between them.
+
+    Parameters
+    ----------
+    scan : Scan
+        Of the old stream.
+    table : HandleTable
+        Of the old stream.
+    """
+
+    def __init__(self, scan: Scan, table: HandleTable) -> None:
+        super().__init__()
+        self._scan = scan
+        self._data = memoryview(scan.data)
+        self._table = table
+        self.new_of: npt.NDArray[np.int64] = np.full(len(table.start), -1, dtype=np.int64)
+        self._old_texts: dict[str, int] = {}
+        self._old_classes: dict[str, ClassDesc] = {}
+        for handle, value in enumerate(scan.reader.values):
+            if type(value) is str:
+                self._old_texts.setdefault(value, handle)
+            elif type(value) is ClassDesc:
+                self._old_classes.setdefault(value.name, value)
+        self._nesting = 0
+
+    # -- what new content may refer to ---------------------------------------------------------
+
+    def new_handle(self, old: int | None) -> int | None:
+        """Return the new index of an old handle, None while it is not written yet."""
+        if old is None:
+            return None
+        found = int(self.new_of[old])
+        return found if found >= 0 else None
+
+    def find_text(self, text: str) -> int | None:
+        """Return the handle of a text that was written before, in old content or new."""
+        found = super().find_text(text)
+        return self.new_handle(self._old_texts.get(text)) if found is None else found
+
+    def find_class(self, spec: ClassSpec) -> int | None:
+        """Return the handle of a class; refuse if the old stream describes it otherwise."""
+        found = super().find_class(spec)
+        if found is not None or spec.name not in self._old_classes:
+            return found
+        desc = self._old_classes[spec.name]
+        if not same_class(desc, spec):
+            raise UnsupportedDataError(
+                f"The image's data describe {spec.name} otherwise than QuPath 0.3 - 0.7 do.",
+                hint="Nothing was changed; please report the QuPath version that saved them.",
+            )
+        return self.new_handle(desc.handle)
+
+    def keep_class(self, spec: ClassSpec, handle: int) -> None:
+        """Remember a class; where the old stream describes it later, that becomes a reference."""
+        super().keep_class(spec, handle)
+        desc = self._old_classes.get(spec.name)
+        if desc is not None:
+            self.new_of[desc.handle] = handle
+
+    # -- copying -------------------------------------------------------------------------------
+
+    def copy(self, start: int, stop: int) -> None:
+        """Append the old bytes from `start` to `stop`, where objects or their parts begin or end.
+
+        Raises
+        ------
+        UnsupportedDataError
+            If values left out refer to one another without end.
+        """
+        table = self._table
+        self._copy(start, stop, table.given_before(start), table.given_before(stop))
+
+    def _copy(self, start: int, stop: int, first: int, last: int) -> None:
+        """Copy a piece in which the handles `first` up to `last` are given out."""
+        table = self._table
+        written = first + np.flatnonzero(self.new_of[first:last] >= 0)
+        at = start
+        for handle in written.tolist():
+            # Already written elsewhere: refer to it, and pass over its old definition.
+            begin = int(table.start[handle])
+            if begin < at:
+                continue
+            self._fresh(at, begin, first, table.given_before(begin))
+            self.ref(int(self.new_of[handle]))
+            at, first = int(table.end[handle]), table.given_after(handle)
+        self._fresh(at, stop, first, last)
+
+    def _fresh(self, start: int, stop: int, first: int, last: int) -> None:
+        """Copy a piece none of whose definitions has been written yet."""
+        table = self._table
+        low, high = np.searchsorted(table.ref_at, (start, stop))
+        targets = table.target[low:high]
+        lost = (self.new_of[targets] < 0) & ((targets < first) | (targets >= last))
+        at = start
+        for row in np.flatnonzero(lost).tolist():
+            target = int(targets[row])
+            if self.new_of[target] >= 0:
+                continue  # written out for an earlier reference of this piece
+            tag = int(table.ref_at[low + row]) - 1
+            given = table.given_before(tag)
+            self._plain(at, tag, first, given)
+            self._inline(target)
+            at, first = tag + 5, given
+        self._plain(at, stop, first, last)
+
+    def _plain(self, start: int, stop: int, first: int, last: int) -> None:
+        """Copy bytes whose references all lead to something written."""
+        table = self._table
+        self.new_of[first:last] = np.arange(self.next, self.next + last - first)
+        self.next += last - first
+        low, high = np.searchsorted(table.ref_at, (start, stop))
+        base = len(self.out)
+        self.out += self._data[start:stop]
+        if low == high:
+            return
+        fresh = self.new_of[table.target[low:high]]
+        changed = np.flatnonzero(fresh != table.target[low:high])
+        if len(changed):
+            places = table.ref_at[low:high][changed] - start + base
+            raw = (fresh[changed] + BASE_HANDLE).astype(">i4").view(np.uint8).reshape(-1, 4)
+            view = np.frombuffer(self.out, np.uint8)
+            view[places[:, None] + np.arange(4)] = raw
+            del view  # or the buffer could not grow
+
+    def _inline(self, handle: int) -> None:
+        """Write out, here, a value whose definition was left out."""
+        self._nesting += 1
+        if self._nesting > _MAX_NESTING:
+            raise UnsupportedDataError(
+                "Objects to change hold values that other content shares, nested too deep.",
+                hint="Nothing was changed.",
+            )
+        table = self._table
+        start, stop = int(table.start[handle]), int(table.end[handle])
+        self._copy(start, stop, table.given_before(start), table.given_after(handle))
+        self._nesting -= 1
+
+
+def same_class(desc: ClassDesc, spec: ClassSpec | None) -> bool:
+    """Tell whether a stream describes a class as we would."""
+    level: Any = desc
+    while level is not None and spec is not None:
+        if (level.name, level.suid, level.flags, level.fields) != (
+            spec.name,
+            spec.suid,
+            spec.flags,
+            spec.fields,
+        ):
+            return False
+        level, spec = level.parent, spec.parent
+    return level is None and spec is None

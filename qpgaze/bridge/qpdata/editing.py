@@ -1,0 +1,287 @@
+"""Add, replace and remove objects in a ``data.qpdata``; everything else keeps its bytes."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+from uuid import UUID
+
+from qpgaze.bridge.qpdata import content
+from qpgaze.bridge.qpdata.assembling import Assembler, HandleTable
+from qpgaze.bridge.qpdata.encoding import ObjectWriter, Shared, check
+from qpgaze.bridge.qpdata.javatypes import JavaObject
+from qpgaze.bridge.qpdata.reading import object_ids
+from qpgaze.bridge.qpdata.records import PathClass
+from qpgaze.bridge.qpdata.regions import regions, title
+from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
+from qpgaze.bridge.qpdata.verifying import verify
+from qpgaze.errors import ConflictError, EntryError, UnsupportedDataError
+from qpgaze.model import SlideObject
+
+_REPORT: Final = "Nothing was changed; please report the QuPath version that saved it."
+
+
+def edit_qpdata(
+    data: bytes,
+    *,
+    add: Sequence[SlideObject] = (),
+    replace: Sequence[SlideObject] = (),
+    remove: Collection[UUID] = (),
+    class_colors: Mapping[str, int],
+) -> bytes:
+    """Return the data of an image with objects added, replaced and removed.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole ``data.qpdata``.
+    add : sequence of SlideObject
+        Each goes last under its `parent` (an object of the file or an earlier one of `add`), or
+        under the root.
+    replace : sequence of SlideObject
+        Each takes the place of the object with its id, whose children and place in the hierarchy
+        stay; its `parent` is not looked at.
+    remove : collection of UUID
+        Children of removed objects take their place under the removed object's parent.
+    class_colors : mapping of str to int
+        The project's classes, 0xRRGGBB. A class that the file already holds keeps its colour.
+
+    Returns
+    -------
+    bytes
+        Read back and compared: what was not to change is the same, what was is as asked.
+
+    Raises
+    ------
+    EntryError
+        If an object to replace or remove, or a parent, is not there.
+    ConflictError
+        If an id to add is there already, or an id is asked for twice or borne by two objects.
+    ProjectError
+        If an object cannot be kept by QuPath (bad geometry, class name, ...), or `data` is
+        damaged.
+    UnsupportedDataError
+        If `data` holds something unknown, or the edit would touch a cell or TMA core.
+    """
+    scan = Scan(data)
+    table = HandleTable(scan)
+    with quick_and_guarded(data):
+        whole = Assembler(scan, table)
+        whole.copy(0, len(data))
+        if whole.out != data:
+            raise UnsupportedDataError(
+                "The image's data do not come out the same when written unchanged.", hint=_REPORT
+            )
+        del whole
+        edit = _Edit(scan, table, add, replace, remove, class_colors)
+        edit.write()
+    made = bytes(edit.out.out)
+    wanted = [*zip(add, edit.added, strict=True), *zip(replace, edit.replaced, strict=True)]
+    verify(scan, table, made, wanted, edit.gone, edit.place_of)
+    return made
+
+
+class _EditShared(Shared):
+    """Shared values of the old stream, as far as the new one has reached them."""
+
+    def __init__(self, out: Assembler, scan: Scan, class_colors: Mapping[str, int]) -> None:
+        super().__init__(out, class_colors)
+        self._out = out
+        self._old: dict[object, int] = {}
+        for handle, value in enumerate(scan.reader.values):
+            if type(value) is JavaObject:
+                name = value.desc.name
+                if name in ("java.lang.Boolean", "java.lang.Integer"):
+                    key = value.fields.get("value")
+                elif name == content.PATH_CLASS:
+                    found = content.path_class(value)
+                    if found is None or found.color is None:
+                        continue
+                    key = PathClass(found.name, None)
+                    self.colors = {**self.colors, found.name: found.color & 0xFFFFFF}
+                else:
+                    continue
+                self._old.setdefault((type(key), key), handle)
+
+    def find(self, key: object) -> int | None:
+        """Return the handle of a shared value: ``PathClass``, bool or int."""
+        found = super().find(key)
+        return self._out.new_handle(self._old.get((type(key), key))) if found is None else found
+
+
+class _Edit:
+    """What to copy, leave out and write, in the order of the stream."""
+
+    def __init__(
+        self,
+        scan: Scan,
+        table: HandleTable,
+        add: Sequence[SlideObject],
+        replace: Sequence[SlideObject],
+        remove: Collection[UUID],
+        class_colors: Mapping[str, int],
+    ) -> None:
+        self.scan = scan
+        self.ids = object_ids(scan)
+        self.place_of: dict[UUID, int] = {}
+        twice: set[UUID] = set()
+        for number, found in enumerate(self.ids):
+            if self.place_of.setdefault(found, number) != number:
+                twice.add(found)
+        self.gone = {self._find(i, twice, "remove") for i in remove}
+        self.new_content = {self._find(o.id, twice, "replace"): i for i, o in enumerate(replace)}
+        self._check(add, replace, remove)
+        self.added, self.replaced = regions(add), regions(replace)
+        self._add, self._replace = add, replace
+        self.below: defaultdict[UUID | None, list[int]] = defaultdict(list)
+        seen = {self.ids[0]}
+        for i, o in enumerate(add):
+            if o.parent is not None and o.parent not in seen:
+                parent = self._find(o.parent, twice, "add to")
+                if parent in self.gone:
+                    raise EntryError(f"The object {o.parent} to add to is removed as well.")
+            self.below[None if o.parent == self.ids[0] else o.parent].append(i)
+            seen.add(o.id)
+        self._refuse_shared(table)
+        self.out = Assembler(scan, table)
+        self.writer = ObjectWriter(self.out, _EditShared(self.out, scan, class_colors))
+
+    def _find(self, wanted: UUID, twice: set[UUID], verb: str) -> int:
+        number = self.place_of.get(wanted, 0)
+        if number == 0:
+            raise EntryError(
+                f"There is no object {wanted} to {verb} in this image.",
+                hint="It may have been deleted in QuPath meanwhile.",
+            )
+        if wanted in twice:
+            raise ConflictError(
+                f"Several objects of this image have the id {wanted}; which one to {verb} is open.",
+                hint="Delete the copies in QuPath.",
+            )
+        return number
+
+    def _check(
+        self, add: Sequence[SlideObject], replace: Sequence[SlideObject], remove: Collection[UUID]
+    ) -> None:
+        asked = [*(o.id for o in add), *(o.id for o in replace), *set(remove)]
+        if len(set(asked)) != len(asked):
+            raise ConflictError("An object is to be added, replaced or removed twice at once.")
+        for o in add:
+            if o.id in self.place_of:
+                raise ConflictError(f"The image already has an object {title(o)}.")
+        for o in (*add, *replace):
+            check(o)
+        raws = self.scan.raws
+        for o, number in zip(replace, self.new_content, strict=True):
+            if raws[number].kind != o.kind or o.kind == "cell":
+                raise UnsupportedDataError(
+                    f"Expected a {raws[number].kind} without nucleus in place of "
+                    f"{title(o)}, but a {o.kind} came.",
+                    hint="Change cells and TMA cores in QuPath.",
+                )
+        for number in self.gone:
+            if raws[number].kind == "tma_core":
+                raise UnsupportedDataError(
+                    f"The object {self.ids[number]} is a core of the TMA grid; cores are not "
+                    "removed here.",
+                    hint="Change the TMA grid in QuPath.",
+                )
+
+    def _refuse_shared(self, table: HandleTable) -> None:
+        """Refuse to take out an object with children that other content refers to."""
+        scan = self.scan
+        parents = {raw.parent for raw in scan.raws}
+        for number in self.gone & parents:
+            users = table.ref_at[table.target == scan.handles[number]]
+            if ((users < scan.starts[number]) | (users >= scan.ends[number])).any():
+                raise UnsupportedDataError(
+                    f"The object {self.ids[number]} has children, and other content of the image "
+                    "refers to it; it cannot be removed here.",
+                    hint="Remove it in QuPath.",
+                )
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def _child_counts(self) -> dict[int, int]:
+        """Return the new number of children of each object for which it changes."""
+        raws, gone = self.scan.raws, self.gone
+        change: defaultdict[int, int] = defaultdict(int)
+        heirs: dict[int, int] = {}
+        for number in sorted(gone):
+            parent = raws[number].parent
+            heirs[number] = heirs.get(parent, parent)
+            change[heirs[number]] -= 1
+        children: defaultdict[int, int] = defaultdict(int)
+        for raw in raws[1:]:
+            children[raw.parent] += 1
+        for number, heir in heirs.items():
+            change[heir] += children[number]
+        for parent_id, members in self.below.items():
+            number = 0 if parent_id is None else self.place_of.get(parent_id, -1)
+            if number >= 0:
+                change[number] += len(members)
+        touched = {n for n in change if n not in gone} | set(self.new_content)
+        return {n: children[n] + change[n] for n in touched}
+
+    def write(self) -> None:
+        """Write the new stream."""
+        scan, out = self.scan, self.out
+        counts = self._child_counts()
+        steps: list[tuple[int, bool, int]] = []  # where, whether it is an object's begin, which
+        for number in set(counts) | self.gone:
+            steps.append((scan.starts[number], True, number))
+            steps.append((scan.tails[number], False, number))
+        steps.sort()
+        at = 0
+        for where, is_head, number in steps:
+            out.copy(at, where)
+            at = where
+            at = self._head(number, counts.get(number, 0)) if is_head else self._tail(number)
+        out.copy(at, len(scan.data))
+
+    def _head(self, number: int, children: int) -> int:
+        """Write an object up to its children, and say where the old stream goes on."""
+        scan, out = self.scan, self.out
+        body = scan.counts[number] + 4
+        if number in self.gone:
+            return body
+        if number in self.new_content:
+            o = self._replace[self.new_content[number]]
+            out.new_of[scan.handles[number]] = self.writer.head(o, children)
+        else:
+            out.copy(scan.starts[number], body)
+            out.out[-4:] = children.to_bytes(4, "big")
+        return body
+
+    def _tail(self, number: int) -> int:
+        """Write new children and an object's end, and say where the old stream goes on."""
+        scan = self.scan
+        self._children(None if number == 0 else self.ids[number])
+        if number in self.gone:
+            return scan.ends[number]
+        if number in self.new_content:
+            i = self.new_content[number]
+            o, raw = self._replace[i], scan.raws[number]
+            same = raw.path_class is not None and raw.path_class.name == o.class_name
+            self.writer.tail(o, self.replaced[i], raw.probability if same else math.nan)
+            return scan.ends[number]
+        return scan.tails[number]
+
+    def _children(self, parent: UUID | None) -> None:
+        """Write the new objects below one, each with its own, however deep."""
+        waiting: list[tuple[int, bool]] = [(i, False) for i in reversed(self.below[parent])]
+        while waiting:
+            i, opened = waiting.pop()
+            o = self._add[i]
+            if opened:
+                self.writer.tail(o, self.added[i])
+                continue
+            members = self.below.get(o.id, ())
+            self.writer.head(o, len(members))
+            if not members:
+                self.writer.tail(o, self.added[i])
+                continue
+            waiting.append((i, True))
+            waiting.extend((j, False) for j in reversed(members))

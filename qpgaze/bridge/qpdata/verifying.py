@@ -1,0 +1,280 @@
+"""Reads edited data back and compares it with what was there and with what was asked.
+
+Nothing that the edit worked out is used: the new bytes are read from their beginning, their
+objects are paired with the old ones in order, and the bytes of each pair are compared with every
+reference followed to what it means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import numpy as np
+import shapely
+
+from qpgaze.bridge.qpdata.assembling import HandleTable
+from qpgaze.bridge.qpdata.reading import object_ids, objects_at, stored_id
+from qpgaze.bridge.qpdata.records import Roi
+from qpgaze.bridge.qpdata.regions import title
+from qpgaze.bridge.qpdata.scan import Scan
+from qpgaze.errors import ProjectError
+from qpgaze.model import SlideObject
+
+_MAX_DEPTH: Final = 150
+
+
+def _fault(what: str) -> ProjectError:
+    return ProjectError(
+        f"The image's data did not read back as meant: {what}. Nothing was written.",
+        hint="Please report this: it is a fault of qpgaze.",
+    )
+
+
+def verify(
+    old: Scan,
+    old_table: HandleTable,
+    made: bytes,
+    wanted: Sequence[tuple[SlideObject, Roi]],
+    gone: set[int],
+    place_of: Mapping[UUID, int],
+) -> None:
+    """Check the outcome of an edit.
+
+    Parameters
+    ----------
+    old : Scan
+    old_table : HandleTable
+    made : bytes
+        The outcome.
+    wanted : sequence of (SlideObject, Roi)
+        What was added or replaced, with the region chosen for it.
+    gone : set of int
+        Numbers of the removed objects in `old`.
+    place_of : mapping of UUID to int
+        Numbers of the old objects.
+
+    Raises
+    ------
+    ProjectError
+        If anything differs.
+    """
+    new = Scan(made)
+    table = HandleTable(new)
+    ids = object_ids(new)
+    number_of = {ids[i]: i for i in range(1, len(ids)) if stored_id(new.raws[i]) is not None}
+    if any(o.id not in number_of for o, _ in wanted):
+        raise _fault("an object is missing")
+    fresh = {number_of[o.id] for o, _ in wanted}
+    replaced = {place_of[o.id]: number_of[o.id] for o, _ in wanted if o.id in place_of}
+    kept = [i for i in range(len(old.raws)) if i not in gone and i not in replaced]
+    same = [i for i in range(len(new.raws)) if i not in fresh]
+    if len(kept) != len(same):
+        raise _fault("objects were lost")
+    partner = {**dict(zip(kept, same, strict=True)), **replaced}
+    _same_parents(old, new, partner, gone)
+    if old.header_text != new.header_text or old.raws[0].uid != new.raws[0].uid:
+        raise _fault("another image's header")
+    _Comparison(old, old_table, new, table, partner).run(np.array(kept), np.array(same))
+    _as_asked(new, ids, number_of, wanted, set(place_of))
+
+
+def _same_parents(old: Scan, new: Scan, partner: Mapping[int, int], gone: set[int]) -> None:
+    for number, other in partner.items():
+        parent = old.raws[number].parent
+        while parent in gone:
+            parent = old.raws[parent].parent
+        if new.raws[other].parent != partner.get(parent, -1):
+            raise _fault("an object lies under another one than before")
+
+
+# -- what was to stay ------------------------------------------------------------------------------
+
+
+class _Digests:
+    """Digests of values in which references and definitions of one value are the same."""
+
+    def __init__(self, scan: Scan, table: HandleTable, number_of: Mapping[int, int]) -> None:
+        self._data, self._table = scan.data, table
+        self._objects = {scan.handles[i]: b"object %d" % number for i, number in number_of.items()}
+        self._known: dict[int, bytes] = {}
+        self._depth = 0
+
+    def of(self, handle: int) -> bytes:
+        """Return the digest of a handle's value; objects of the hierarchy stand for themselves."""
+        found = self._objects.get(handle) or self._known.get(handle)
+        if found is None:
+            self._known[handle] = b"cycle"
+            self._depth += 1
+            if self._depth > _MAX_DEPTH:
+                raise _fault("values refer to one another too deep to compare")
+            table = self._table
+            found = self.span(int(table.start[handle]), int(table.end[handle]), handle)
+            self._depth -= 1
+            self._known[handle] = found
+        return found
+
+    def span(self, start: int, stop: int, itself: int = -1) -> bytes:
+        """Return the digest of a piece of the stream."""
+        table = self._table
+        handles = range(table.given_before(start), table.given_before(stop))
+        low, high = np.searchsorted(table.ref_at, (start, stop))
+        events = [(int(table.start[h]), int(table.end[h]), h) for h in handles]
+        events += [
+            (int(table.ref_at[r]) - 1, int(table.ref_at[r]) + 4, int(table.target[r]))
+            for r in range(low, high)
+        ]
+        total = hashlib.sha256()
+        at = start
+        for begin, end, handle in sorted(events):
+            if at <= begin and end <= stop and handle != itself:
+                total.update(self._data[at:begin])
+                total.update(b"<" + self.of(handle) + b">")
+                at = end
+        total.update(self._data[at:stop])
+        return total.digest()
+
+
+class _Comparison:
+    """Compares the content of paired objects, long runs of them at once."""
+
+    def __init__(
+        self, old: Scan, old_table: HandleTable, new: Scan, table: HandleTable, partner: Any
+    ) -> None:
+        self._scans = (old, new)
+        self._tables = (old_table, table)
+        self._bytes = tuple(np.frombuffer(s.data, np.uint8) for s in self._scans)
+        self._digests = (
+            _Digests(old, old_table, partner),
+            _Digests(new, table, {i: i for i in range(len(new.raws))}),
+        )
+
+    def run(self, kept: Any, same: Any) -> None:
+        """Compare everything but numbers of children; `kept` of the old are `same` of the new."""
+        pieces = []
+        for scan, rows in zip(self._scans, (kept, same), strict=True):
+            starts, counts, tails, ends = (
+                np.array(column, dtype=np.int64)[rows]
+                for column in (scan.starts, scan.counts, scan.tails, scan.ends)
+            )
+            starts[0], ends[0] = 0, len(scan.data)  # the root's piece takes in the rest of the file
+            begin, stop = np.concatenate([starts, tails]), np.concatenate([counts, ends])
+            order = np.argsort(begin, kind="stable")
+            pieces.append((order, begin[order], stop[order]))
+        (order, a, b), (other, a2, b2) = pieces
+        if not np.array_equal(order, other):
+            raise _fault("objects changed their order")
+        gap, gap2 = a[1:] - b[:-1], a2[1:] - b2[:-1]
+        joined = (gap == gap2) & ((gap == 0) | (gap == 4))
+        wide = np.flatnonzero(joined & (gap == 4))
+        four = np.arange(4)
+        joined[wide] = (
+            self._bytes[0][b[wide, None] + four] == self._bytes[1][b2[wide, None] + four]
+        ).all(axis=1)
+        cuts = np.flatnonzero(~joined) + 1
+        firsts = np.concatenate([[0], cuts])
+        lasts = np.concatenate([cuts, [len(a)]]) - 1
+        for i, j in zip(firsts.tolist(), lasts.tolist(), strict=True):
+            if not self._alike(int(a[i]), int(b[j]), int(a2[i]), int(b2[j])):
+                for k in range(i, j + 1):
+                    spans = (int(a[k]), int(b[k])), (int(a2[k]), int(b2[k]))
+                    if self._digests[0].span(*spans[0]) != self._digests[1].span(*spans[1]):
+                        raise _fault("an object that was to stay has changed")
+
+    def _alike(self, a: int, b: int, a2: int, b2: int) -> bool:
+        """Compare two runs of equal length byte by byte, and what their references mean."""
+        if b - a != b2 - a2:
+            return False
+        old, new = self._tables
+        low, high = np.searchsorted(old.ref_at, (a, b))
+        low2, high2 = np.searchsorted(new.ref_at, (a2, b2))
+        places = old.ref_at[low:high] - a
+        if high - low != high2 - low2 or not np.array_equal(places, new.ref_at[low2:high2] - a2):
+            return False
+        differ = np.flatnonzero(self._bytes[0][a:b] != self._bytes[1][a2:b2])
+        if len(differ):
+            if not len(places):
+                return False
+            owner = np.searchsorted(places, differ, side="right") - 1
+            if (owner < 0).any() or (differ - places[owner] >= 4).any():
+                return False
+        targets, targets2 = old.target[low:high], new.target[low2:high2]
+        inside = (old.start[targets] >= a) & (old.start[targets] - a == new.start[targets2] - a2)
+        pairs = np.unique(np.column_stack([targets[~inside], targets2[~inside]]), axis=0)
+        return all(self._digests[0].of(t) == self._digests[1].of(t2) for t, t2 in pairs.tolist())
+
+
+# -- what was asked --------------------------------------------------------------------------------
+
+
+def _as_asked(
+    new: Scan,
+    ids: list[UUID],
+    number_of: Mapping[UUID, int],
+    wanted: Sequence[tuple[SlideObject, Roi]],
+    old_ids: set[UUID],
+) -> None:
+    numbers = [number_of[o.id] for o, _ in wanted]
+    for (o, roi), number, came in zip(wanted, numbers, objects_at(new, ids, numbers), strict=True):
+        raw = new.raws[number]
+        parent = came.parent if o.id in old_ids or o.parent == ids[0] else o.parent
+        alike = (
+            came.id == o.id
+            and raw.roi == roi
+            and came.kind == o.kind
+            and came.class_name == o.class_name
+            and came.color == (None if o.color is None else o.color & 0xFFFFFF)
+            and came.name == o.name
+            and came.description == o.description
+            and _same_numbers(came.measurements, o.measurements)
+            and dict(came.metadata) == dict(o.metadata)
+            and came.locked == o.locked
+            and came.is_ellipse == o.is_ellipse
+            and (came.c, came.z, came.t) == (o.c, o.z, o.t)
+            and came.parent == parent
+        )
+        if not alike:
+            raise _fault(f"the new object {title(o)} differs from what was asked")
+    _same_shapes([o for o, _ in wanted], [r.kind for _, r in wanted], objects_at(new, ids, numbers))
+
+
+def _same_numbers(came: Mapping[str, float], asked: Mapping[str, float]) -> bool:
+    return list(came) == list(asked) and all(
+        value == other or (math.isnan(value) and math.isnan(other))
+        for value, other in zip(came.values(), map(float, asked.values()), strict=True)
+    )
+
+
+def _same_shapes(
+    asked: Sequence[SlideObject], kinds: Sequence[str], came: Sequence[SlideObject]
+) -> None:
+    """Compare shapes: bounds of boxes and ellipses, else corners (in single precision if so)."""
+    if not asked:
+        return
+    shapes = shapely.force_2d(np.array([o.geometry for o in asked], dtype=object))
+    others = np.array([o.geometry for o in came], dtype=object)
+    kind = np.array(kinds)
+    boxy = (kind == "RectangleROI") | (kind == "EllipseROI")
+    good = boxy & (shapely.bounds(shapes) == shapely.bounds(others)).all(axis=1)
+    exact = (kind == "LineROI") | (kind == "GeometryROI")
+    single = ~boxy & ~exact
+    good[exact] = shapely.equals_exact(shapes[exact], others[exact])
+    rounded = shapely.transform(shapes[single], _single)
+    counts = shapely.get_num_coordinates(rounded)
+    if np.array_equal(counts, shapely.get_num_coordinates(others[single])):
+        owner = np.repeat(np.arange(len(rounded)), counts)
+        xy, xy2 = shapely.get_coordinates(rounded), shapely.get_coordinates(others[single])
+        wrong = np.bincount(owner, (xy != xy2).any(axis=1), minlength=len(rounded))
+        good[single] = wrong == 0
+    else:  # rounding made neighbouring corners one
+        good[single] = shapely.equals(rounded, others[single])
+    if not good.all():
+        o = asked[int(np.flatnonzero(~good)[0])]
+        raise _fault(f"the shape of the new object {title(o)} differs from what was asked")
+
+
+def _single(xy: Any) -> Any:
+    return xy.astype(np.float32).astype(np.float64)
