@@ -124,8 +124,16 @@ def test_odd_slides_make_a_picture_too(tmp_path, changes) -> None:
     draw_demo_picture(tmp_path / "p.png", [make_case(**changes)], scores=SCORES)
     with Image.open(tmp_path / "p.png") as picture:
         assert picture.size[0] == 1800
-    draw_demo_picture(tmp_path / "q.png", [make_case(**changes)], scores={})
-    assert (tmp_path / "q.png").exists()
+
+
+def test_a_picture_without_scores_has_no_table(tmp_path) -> None:
+    draw_demo_picture(tmp_path / "with.png", [make_case(truth=[])], scores=SCORES)
+    draw_demo_picture(tmp_path / "without.png", [make_case(truth=[])], scores={})
+    heights = []
+    for name in ("with.png", "without.png"):
+        with Image.open(tmp_path / name) as picture:
+            heights.append(picture.size[1])
+    assert heights[0] > heights[1] + 200
 
 
 def test_objects_up_close_are_the_best_the_middle_and_the_worst() -> None:

@@ -90,8 +90,8 @@ class Words:
     title, subtitle : str
     baseline, refined : str
         Names of the two methods.
-    table : sequence of sequence of str
-        Results, the first row heads, then a row a method.
+    scores : mapping of str to Score
+        By method.
     footnote : str
         What stands below the table.
     """
@@ -100,25 +100,29 @@ class Words:
     subtitle: str
     baseline: str
     refined: str
-    table: Sequence[Sequence[str]]
+    scores: Mapping[str, Score]
     footnote: str
 
 
 def score_table(scores: Mapping[str, Score]) -> list[list[str]]:
-    """Put scores into rows of words, heads first; no rows without scores.
+    """Put scores into rows of words, heads first, a method a column.
 
     Examples
     --------
-    >>> score_table({"mine": Score(found=3, missed=1, false=2, mean_iou=0.5)})[1]
-    ['mine', '3 of 4', '2', '0.67', '0.50']
+    >>> for row in score_table({"mine": Score(found=3, missed=1, false=2, mean_iou=0.5)}):
+    ...     print(row)
+    ['', 'mine']
+    ['found', '3 of 4']
+    ['false', '2']
+    ['mean IoU', '0.50']
     """
-    if not scores:
-        return []
-    rows = [["at IoU 0.5", "found", "false", "F1", "mean IoU"]]
-    for name, score in scores.items():
-        found = f"{score.found} of {score.found + score.missed}"
-        rows.append([name, found, str(score.false), f"{score.f1:.2f}", f"{score.mean_iou:.2f}"])
-    return rows
+    each = scores.values()
+    return [
+        ["", *scores],
+        ["found", *(f"{score.found} of {score.found + score.missed}" for score in each)],
+        ["false", *(str(score.false) for score in each)],
+        ["mean IoU", *(f"{score.mean_iou:.2f}" for score in each)],
+    ]
 
 
 @dataclass(frozen=True, eq=False)

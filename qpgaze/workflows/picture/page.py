@@ -68,11 +68,11 @@ def draw_demo_picture(
     """
     if not cases:
         raise UsageError("A picture needs at least one slide, but none came.")
-    footnote = ""
+    footnote = "Found: a box and an object overlap by an IoU of 0.5 or more."
     if seconds_per_label is not None:
-        footnote = f"The reader took {seconds_per_label:.1f} s a label, searching included."
+        footnote += f" The reader took {seconds_per_label:.1f} s a label, searching included."
     last = list(scores)[-1] if scores else "refined"
-    page = _Page(Words(title, subtitle, baseline, refined or last, score_table(scores), footnote))
+    page = _Page(Words(title, subtitle, baseline, refined or last, scores, footnote))
     page.header()
     page.main_case(cases[0])
     page.close_ups(cases)
@@ -152,9 +152,9 @@ class _Page:
         um_per_px = case.um_per_px(view.slide)
         if um_per_px is not None:
             small = view.width < 500
-            style.scale_bar(picture, view.image_px_per_px * um_per_px, size=13 if small else 16)
+            style.scale_bar(picture, view.image_px_per_px * um_per_px, size=14 if small else 16)
         if caption:
-            style.tag(picture, caption, size=13 if view.width < 500 else 16)
+            style.tag(picture, caption, size=14 if view.width < 500 else 16)
         style.paste_rounded(self.sheet, picture, (x, self.y))
 
     def gaze_legend(self, x: float, middle: float) -> None:
@@ -198,8 +198,8 @@ class _Page:
 
     def close_ups(self, cases: Sequence[PictureCase]) -> None:
         chosen = choose_objects(cases, _INSETS)
-        rows = self.words.table
-        if not chosen and not rows:
+        scores = self.words.scores
+        if not chosen and not scores:
             return
         side = (WIDTH - 2 * _MARGIN - 3 * _GAP) // 4
         x = _MARGIN
@@ -215,27 +215,38 @@ class _Page:
                 anchor="lm",
             )
         table_x = x + len(chosen) * (side + _GAP)
-        if rows:
+        if scores:
             self.heading(table_x, "How good it is")
         self.y += 44
         for look in chosen:
             self.close_up(look, x, side)
             x += side + _GAP
-        tall = self.numbers(table_x, min(WIDTH - _MARGIN - table_x, 2 * side)) if rows else 0
+        tall = self.numbers(table_x, min(WIDTH - _MARGIN - table_x, 2 * side)) if scores else 0
         self.y += max(side + 66 if chosen else 0, tall) + _GAP
 
     def numbers(self, x: float, width: float) -> int:
-        """Draw the results, a method a column, and return their height, px."""
-        rows = [list(row) for row in self.words.table]
-        if len(rows[0]) > len(rows):
-            # Few methods and many measures: a column each leaves room for both.
-            rows = [list(column) for column in zip(*rows, strict=True)]
+        """Draw the results, bars first, and return their height, px."""
+        scores = self.words.scores
         colors = {self.words.baseline: style.BASELINE, self.words.refined: style.REFINED}
-        tall = style.table(self.sheet, (x, self.y - 4), width, rows, colors, size=18)
+        y = float(self.y)
+        for name, score in scores.items():
+            style.text(self.draw, (x, y), name, size=17, color=style.QUIET)
+            style.text(
+                self.draw, (x + width, y - 6), f"F1 {score.f1:.2f}", size=24, anchor="ra", bold=True
+            )
+            y += 28
+            style.bar(self.sheet, (x, y, x + width, y + 12), style.RULE)
+            if score.f1 > 0:
+                style.bar(
+                    self.sheet, (x, y, x + width * score.f1, y + 12), colors.get(name, style.QUIET)
+                )
+            y += 32
+        y += 4
+        y += style.table(self.sheet, (x, y), width, score_table(scores), colors, size=17) + 14
         for line in style.wrap(self.words.footnote, 16, width):
-            style.text(self.draw, (x, self.y + tall + 14), line, size=16, color=style.QUIET)
-            tall += 24
-        return round(tall) + 14
+            style.text(self.draw, (x, y), line, size=16, color=style.QUIET)
+            y += 24
+        return round(y - self.y)
 
     def close_up(self, look: Look, x: int, side: int) -> None:
         case = look.case

@@ -150,7 +150,7 @@ def _scanpath(picture: Image.Image, xy: FloatArray, ms: FloatArray, thick: float
     colors = style.gradient(style.TIME, np.linspace(0, 1, len(xy))).round().astype(int).tolist()
     points = [tuple(point) for point in xy.tolist()]
     for a, b, color in zip(points, points[1:], colors, strict=False):
-        draw.line((*a, *b), fill=(*color, 150), width=max(1, round(1.25 * thick * k)))
+        draw.line((*a, *b), fill=(*color, 125), width=max(1, round(1.2 * thick * k)))
     for (x, y), color, duration in zip(points, colors, ms.tolist(), strict=True):
         r = fixation_radius(duration, thick) * k
         edge = max(1, round(0.9 * thick * k))

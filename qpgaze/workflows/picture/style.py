@@ -188,26 +188,37 @@ def table(
     """
     draw = ImageDraw.Draw(page)
     x, y = xy
-    columns = len(rows[0])
-    room = width / columns
-    need = max(text_width(row[c], size) + 24 for row in rows for c in range(1, columns))
-    # Columns of numbers share what the first one leaves, but never run into each other.
-    wide = max(need, min(room, 170.0))
-    size *= min(1.0, width / (wide * (columns - 1) + 60))
+
+    def need(column: int, at: float) -> float:
+        dot = 20 if any(row[column] in colors for row in rows) else 0
+        return max(text_width(row[column], at) for row in rows) + dot
+
+    columns = range(len(rows[0]))
+    while size > 10 and sum(need(c, size) for c in columns) + 14 * (len(columns) - 1) > width:
+        size -= 0.5
+    spare = (width - sum(need(c, size) for c in columns)) / max(1, len(columns) - 1)
     step = size * 2.05
     for index, row in enumerate(rows):
         middle = y + step * (index + 0.5)
+        right = x
         for c, words in enumerate(row):
-            right = x + width - wide * (columns - 1 - c)
+            right += need(c, size) + (spare if c else 0)
+            quiet = (index == 0 and words not in colors) or (index > 0 and c == 0)
             place, anchor = ((x, middle), "lm") if c == 0 else ((right, middle), "rm")
-            quiet = (index == 0 and words not in colors) or (c == 0 and index > 0)
             color = QUIET if quiet else INK
             length = text(draw, place, words, size=size, color=color, anchor=anchor)
             if words in colors:
-                disc(page, (place[0] - length - 13, middle), 6, colors[words])
+                disc(page, (place[0] - length - 12, middle), 5.5, colors[words])
         line = y + step * (index + 1)
         draw.line((x, line, x + width, line), fill=INK if index == 0 else RULE, width=1)
     return step * len(rows)
+
+
+def bar(page: Image.Image, box: tuple[float, float, float, float], color: Color) -> None:
+    """Draw a bar with round ends into the box x0, y0, x1, y1."""
+    x0, y0, x1, y1 = (round(value) for value in box)
+    size = (max(y1 - y0, x1 - x0), y1 - y0)
+    page.paste(color, (x0, y0, x0 + size[0], y1), rounded_mask(size, size[1] // 2))
 
 
 def wrap(words: str, size: float, width: float) -> list[str]:
