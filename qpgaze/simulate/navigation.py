@@ -48,7 +48,7 @@ class Pose:
         >>> Pose(100.0, 50.0, 2.0).to_image(3.0, -4.0)
         (106.0, 42.0)
         """
-        cos, sin, d = math.cos(self.rotation_rad), math.sin(self.rotation_rad), self.downsample
+        (cos, sin), d = _cos_sin(self.rotation_rad), self.downsample
         return (
             self.cx_image_px + d * (cos * u + sin * v),
             self.cy_image_px + d * (-sin * u + cos * v),
@@ -56,10 +56,15 @@ class Pose:
 
     def to_offset(self, x: float, y: float) -> tuple[float, float]:
         """Map a slide position to an offset from the viewer's centre, px."""
-        cos, sin = math.cos(self.rotation_rad), math.sin(self.rotation_rad)
+        cos, sin = _cos_sin(self.rotation_rad)
         dx = (x - self.cx_image_px) / self.downsample
         dy = (y - self.cy_image_px) / self.downsample
         return cos * dx - sin * dy, sin * dx + cos * dy
+
+
+def _cos_sin(angle_rad: float) -> tuple[float, float]:
+    """Return cosine and sine, to 12 decimals: the last bits differ between machines."""
+    return round(math.cos(angle_rad), 12), round(math.sin(angle_rad), 12)
 
 
 def anchored(pose: Pose, x: float, y: float, u: float, v: float) -> Pose:
@@ -85,12 +90,13 @@ class Viewer:
         screen = display.bounds_screen_px
         # QuPath's usual window: panels at the left, menu and toolbar above, a status line below.
         # Odd sizes, because a viewer's size need not be a whole number of pixels.
-        left, top = 0.168 * screen.width, 0.081 * screen.height
+        left, top = round(0.168 * screen.width, 1), round(0.081 * screen.height, 1)
+        low = round(0.03 * screen.height, 1)
         self.bounds = Rect(
             screen.x + left,
             screen.y + top,
-            screen.width - left - 8.0,
-            screen.height - top - 0.03 * screen.height,
+            round(screen.width - left - 8.0, 1),
+            round(screen.height - top - low, 1),
         )
         self.display = display
         self.image = image
@@ -99,7 +105,7 @@ class Viewer:
         self._half = (math.ceil(self.bounds.width) / 2, math.ceil(self.bounds.height) / 2)
         fit = max(image.width_px / self.bounds.width, image.height_px / self.bounds.height)
         self.fit_downsample = fit * 1.05
-        self.pose = Pose(image.width_px / 2, image.height_px / 2, self.fit_downsample)
+        self.pose = _rounded(Pose(image.width_px / 2, image.height_px / 2, self.fit_downsample))
         self.times_us: list[int] = [0]
         self.poses: list[Pose] = [self.pose]
         self.covers = _covers(self.bounds, image)
@@ -157,9 +163,9 @@ class Viewer:
             pose = _between(begin, target, share * share * (3.0 - 2.0 * share))
             if anchor_image_px and anchor_offset:
                 pose = anchored(pose, *anchor_image_px, *anchor_offset)
-            self.pose = pose
+            self.pose = _rounded(pose)
             self.times_us.append(at)
-            self.poses.append(pose)
+            self.poses.append(self.pose)
         return end
 
     def track(self, x: float, y: float, start_us: int) -> tuple[FloatArray, FloatArray]:
@@ -194,10 +200,12 @@ class Viewer:
     def _state(self, t_us: int, pose: Pose, origin_us: int, error_us: int) -> ViewerState:
         box = self.bounds
         left, top = -self._half[0], -self._half[1]
-        corners = (
-            pose.to_image(left, top),
-            pose.to_image(left + box.width, top),
-            pose.to_image(left, top + box.height),
+        right, bottom = left + box.width, top + box.height
+        places = ((left, top), (right, top), (left, bottom))
+        corners = tuple(
+            # Seven decimals are exact but under rotation, and shorten the log.
+            (round(x, 7), round(y, 7))
+            for x, y in (pose.to_image(u, v) for u, v in places)
         )
         return ViewerState(
             # What stood at the start was sent before it, so that no sample precedes every state.
@@ -229,12 +237,23 @@ def _between(begin: Pose, target: Pose, share: float) -> Pose:
     )
 
 
+def _rounded(pose: Pose) -> Pose:
+    """Cut what differs between machines in the last bit, so that a session's bytes do not."""
+    return Pose(
+        round(pose.cx_image_px, 4),
+        round(pose.cy_image_px, 4),
+        round(pose.downsample, 4),
+        round(pose.rotation_rad, 6),
+    )
+
+
 def _covers(bounds: Rect, image: ImageIdentity) -> tuple[Cover, ...]:
     """Return what QuPath draws over the slide: overview map, scale bar, location text."""
     map_width = 150.0
-    map_height = min(250.0, map_width * image.height_px / image.width_px)
+    map_height = round(min(250.0, map_width * image.height_px / image.width_px))
+    right, low = round(bounds.width, 1), round(bounds.height - 45.0, 1)
     return (
-        Cover("overview", Rect(bounds.width - map_width - 10.0, 10.0, map_width, map_height)),
-        Cover("scalebar", Rect(10.0, bounds.height - 45.0, 120.0, 35.0)),
-        Cover("location", Rect(bounds.width - 170.0, bounds.height - 45.0, 160.0, 35.0)),
+        Cover("overview", Rect(round(right - map_width - 10.0, 1), 10.0, map_width, map_height)),
+        Cover("scalebar", Rect(10.0, low, 120.0, 35.0)),
+        Cover("location", Rect(round(right - 170.0, 1), low, 160.0, 35.0)),
     )

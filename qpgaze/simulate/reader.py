@@ -197,7 +197,7 @@ class SimulatedReader:
         turn = abs(target.rotation_rad - pose.rotation_rad)
         if octaves < 0.05 and way < 2.0 and turn < 1e-6:
             return
-        duration = 120.0 + 180.0 * octaves + (0.0 if anchor else 0.35 * way) + 900.0 * turn
+        duration = 80.0 + 130.0 * octaves + (0.0 if anchor else 0.25 * way) + 600.0 * turn
         start = self.path.end_us
         held = self.viewer.to_image(*self.path.end_screen_px())
         end = self.viewer.animate(start, min(duration, 1500.0), target, anchor)

@@ -145,7 +145,9 @@ def test_error_shares_vary_between_fixations_or_objects():
         errors = {}
         for f in reading.fixations:
             if f.phase == "examine" and not f.moving:
-                errors.setdefault(f.visit, []).append(_mean_error(reading, f))
+                error = _mean_error(reading, f)
+                if not np.isnan(error).any():
+                    errors.setdefault(f.visit, []).append(error)
         within = np.mean([np.std(v, axis=0).mean() for v in errors.values()])
         between = np.std([np.mean(v, axis=0) for v in errors.values()], axis=0).mean()
         spread[name] = (within, between)
@@ -160,7 +162,10 @@ def _mean_error(reading: Reading, fixation) -> np.ndarray:
     t = reading.records["t_us"]
     inside = (t >= fixation.start_us) & (t < fixation.end_us)
     xy = reading.gaze.average().xy[inside] * [1920, 1080]
-    return np.nanmean(xy, axis=0) - [fixation.x_screen_px, fixation.y_screen_px]
+    xy = xy[~np.isnan(xy).any(axis=1)]
+    if not len(xy):
+        return np.full(2, np.nan)
+    return xy.mean(axis=0) - [fixation.x_screen_px, fixation.y_screen_px]
 
 
 def test_deflect_turns_by_the_error():
