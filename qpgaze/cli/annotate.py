@@ -10,6 +10,7 @@ import click
 from qpgaze.cli.output import console, emit_json, json_option
 
 if TYPE_CHECKING:
+    from qpgaze.bridge.projects.opening import Backend
     from qpgaze.workflows.annotate import AnnotateReport
 
 backend_option = click.option(
@@ -39,7 +40,7 @@ def annotate(
     image: str | None,
     fixations: bool | None,
     put_back: bool,
-    backend: str,
+    backend: Backend,
     as_json: bool,
 ) -> None:
     """Put gaze-made objects into a project's images.

@@ -11,6 +11,7 @@ from qpgaze.cli.annotate import backend_option
 from qpgaze.cli.output import console, emit_json, json_option, progress
 
 if TYPE_CHECKING:
+    from qpgaze.bridge.projects.opening import Backend
     from qpgaze.workflows.refine import RefineReport
 
 
@@ -51,7 +52,7 @@ def refine(
     method: str | None,
     sessions: tuple[Path, ...],
     image: str | None,
-    backend: str,
+    backend: Backend,
     as_json: bool,
 ) -> None:
     """Turn coarse gaze labels into good boxes.

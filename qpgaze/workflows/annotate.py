@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import qpgaze
 from qpgaze import keys
 from qpgaze.bridge import open_project
-from qpgaze.bridge.ledger import Ledger, LedgerRecord, Standing
+from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, records_of
 from qpgaze.bridge.objects import fixation_objects, label_object
 from qpgaze.errors import UsageError
 from qpgaze.session import open_session
 from qpgaze.workflows.labels import entry_for, pixel_size_of, read_labels
 
 if TYPE_CHECKING:
+    from qpgaze.bridge.projects.opening import Backend
     from qpgaze.bridge.projects.protocol import Entry, Project
     from qpgaze.gaze import IvtParameters, LabelParameters
     from qpgaze.model import Label, SlideObject
@@ -93,7 +94,7 @@ def annotate_project(
     image: str | None = None,
     fixations: bool | None = None,
     put_back: bool = False,
-    backend: str = "auto",
+    backend: Backend = "auto",
     ivt: IvtParameters | None = None,
     rules: LabelParameters | None = None,
 ) -> AnnotateReport:
@@ -131,7 +132,8 @@ def annotate_project(
         # A project that says nothing of size or pixels is asked before anything is staged.
         wanted = _objects_by_image(found, session.events, fixations)
         entries = _entries_for(project, list(wanted), image)
-        reports, records = [], []
+        reports: list[ImageReport] = []
+        records: list[Record] = []
         for identity, labels in wanted.items():
             entry = entries[identity]
             objects = _make_objects(labels, pixel_size_of(entry))
@@ -201,25 +203,30 @@ def _make_objects(
 
 def _stage(
     entry: Entry, objects: Sequence[SlideObject], ledger: Ledger, *, put_back: bool
-) -> tuple[ImageReport, list[LedgerRecord]]:
+) -> tuple[ImageReport, list[Record]]:
     """Stage what is new on one entry and say what became of the rest."""
     report = ImageReport(entry.id, entry.name)
-    there = {o.id: o for o in entry.objects()}
-    standing = ledger.compare(entry.id, there.values())
-    staged, records = [], []
+    there = entry.objects()
+    ledger.adopt(there, entry=entry.id)
+    standing = ledger.compare(there, entry=entry.id)
+    new: list[SlideObject] = []
+    returned: list[SlideObject] = []
     for made in objects:
-        if made.id in there:
-            if standing.get(made.id) is Standing.CHANGED:
-                report.reviewed += 1
+        stands = standing.get(made.id)
+        if stands is None:
+            new.append(made)
+        elif stands is Standing.MISSING:
+            if put_back:
+                returned.append(made)
             else:
-                report.there += 1
-        elif standing.get(made.id) is Standing.MISSING and not put_back:
-            report.missing.append(str(made.id))
+                report.missing.append(str(made.id))
+        elif stands is Standing.CHANGED:
+            report.reviewed += 1
         else:
-            was_ours = standing.get(made.id) is Standing.MISSING
-            report.put_back += was_ours
-            report.added += not was_ours
-            staged.append(made)
-            records.append(LedgerRecord.of(made, entry.id, "put_back" if was_ours else "add"))
-    entry.add(staged)
-    return report, records
+            report.there += 1
+    entry.add([*new, *returned])
+    report.added, report.put_back = len(new), len(returned)
+    return report, [
+        *records_of(Operation.ADD, entry.id, new),
+        *records_of(Operation.PUT_BACK, entry.id, returned),
+    ]

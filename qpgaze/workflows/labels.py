@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qpgaze.errors import CoverageError, EntryError, SlideError
 from qpgaze.gaze import (
     IvtParameters,
     LabelParameters,
+    count_label_numbers,
     detect_fixations,
     make_fixation_labels,
     make_labels,
@@ -93,7 +94,7 @@ def read_labels(
         accuracy_deg=accuracy_deg,
         sync_uncertainty_us=session.sync_uncertainty_us,
     )
-    about = {
+    about: dict[str, Any] = {
         "accuracy_deg": accuracy_deg,
         "precision_deg": precision_deg,
         "assumed_accuracy": assumed,
@@ -112,7 +113,14 @@ def read_labels(
     return SessionLabels(
         labels=labelling.labels,
         fixations=fixations,
-        fixation_labels=make_fixation_labels(session.id, mapped, states, fixations, **about),
+        fixation_labels=make_fixation_labels(
+            session.id,
+            mapped,
+            states,
+            fixations,
+            first_number=count_label_numbers(session.events) + 1,
+            **about,
+        ),
         left_out=left_out,
         samples=len(gaze),
         notes=(*session.notes, *labelling.notes),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import qpgaze
 from qpgaze import keys
 from qpgaze.bridge import open_project
-from qpgaze.bridge.ledger import Ledger, LedgerRecord, Standing
+from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, records_of
 from qpgaze.bridge.objects import refined_object
 from qpgaze.errors import RefineError, SessionError
 from qpgaze.refine import DEFAULT_METHOD, refine_labels
@@ -19,7 +19,9 @@ from qpgaze.slides import open_slide
 from qpgaze.workflows.labels import pixel_size_of, read_labels
 
 if TYPE_CHECKING:
+    from qpgaze.bridge.projects.opening import Backend
     from qpgaze.bridge.projects.protocol import Entry
+    from qpgaze.gaze import IvtParameters, LabelParameters
     from qpgaze.model import Label, SlideObject
 
 
@@ -76,7 +78,9 @@ def refine_project(
     method: str = DEFAULT_METHOD,
     sessions: Sequence[str | Path] = (),
     image: str | None = None,
-    backend: str = "auto",
+    backend: Backend = "auto",
+    ivt: IvtParameters | None = None,
+    rules: LabelParameters | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> RefineReport:
     """Refine every gaze label of a project that no person has touched.
@@ -96,6 +100,8 @@ def refine_project(
     image : str, optional
         Only this entry (id or name).
     backend : "auto", "embedded" or "paquo"
+    ivt, rules : optional
+        As given to :func:`~qpgaze.workflows.annotate_project`.
     progress : callable, optional
         Called with labels done and labels in all.
 
@@ -118,11 +124,10 @@ def refine_project(
                 hint="Make some with 'qpgaze annotate SESSION PROJECT'.",
             )
         needed = {o.metadata[keys.SESSION] for _, ours in work for o in ours}
-        labels = _labels_of_sessions(
-            needed, [sessions_dir(project.path.parent), *map(Path, sessions)]
-        )
+        places = [sessions_dir(project.path.parent), *map(Path, sessions)]
+        labels = _labels_of_sessions(needed, places, ivt, rules)
         report = RefineReport(str(project.path), project.backend, method, [])
-        records: list[LedgerRecord] = []
+        records: list[Record] = []
         total, done = sum(len(ours) for _, ours in work), 0
         for entry, ours in work:
             report.images.append(_refine_entry(entry, ours, labels, ledger, method, records))
@@ -147,7 +152,10 @@ def _gaze_labels(entry: Entry) -> list[SlideObject]:
 
 
 def _labels_of_sessions(
-    needed: set[str], places: Sequence[Path]
+    needed: set[str],
+    places: Sequence[Path],
+    ivt: IvtParameters | None,
+    rules: LabelParameters | None,
 ) -> Mapping[tuple[str, str], Label]:
     """Make the labels of the sessions again, by session id and label number."""
     labels: dict[tuple[str, str], Label] = {}
@@ -158,7 +166,7 @@ def _labels_of_sessions(
         session = open_session(folder)
         if str(session.id) in missing:
             missing.discard(str(session.id))
-            for label in read_labels(session).labels:
+            for label in read_labels(session, ivt=ivt, rules=rules).labels:
                 labels[str(session.id), str(label.number)] = label
     if missing:
         looked = ", ".join(f"'{place.name}'" for place in places)
@@ -184,11 +192,11 @@ def _refine_entry(
     labels: Mapping[tuple[str, str], Label],
     ledger: Ledger,
     method: str,
-    records: list[LedgerRecord],
+    records: list[Record],
 ) -> RefinedImage:
     """Stage new shapes for one image, and note for the ledger what was staged."""
     report = RefinedImage(entry.id, entry.name)
-    standing = ledger.compare(entry.id, entry.objects())
+    standing = ledger.compare(entry.objects(), entry=entry.id)
     free: dict[tuple[str, str], SlideObject] = {}
     for made in ours:
         if standing.get(made.id) is Standing.CHANGED:
@@ -214,7 +222,7 @@ def _refine_entry(
         else:
             staged.append(after)
     entry.replace(staged)
-    records += [LedgerRecord.of(after, entry.id, "refine") for after in staged]
+    records += records_of(Operation.REPLACE, entry.id, staged)
     report.refined, report.without = len(staged), len(free)
     return report
 
