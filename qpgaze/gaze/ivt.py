@@ -166,7 +166,7 @@ def moving_average(values: FloatArray, stretch: IntArray, half: int) -> FloatArr
     smooth = np.where(inside, values, np.nan)
     width = 2 * half + 1
     if n >= width:
-        whole = (stretch[width - 1 :] == stretch[: n - width + 1]) & inside[half : n - half]
+        whole = (stretch[width - 1 :] == stretch[: n - width + 1]) & inside[: n - width + 1]
         mean = (total[width:] - total[:-width]) / width
         np.copyto(smooth[half : n - half], mean, where=whole)
     else:

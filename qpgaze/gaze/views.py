@@ -22,6 +22,9 @@ from qpgaze.viewing import Cover, ImageIdentity, Rect, ViewerState
 BoolArray = npt.NDArray[np.bool_]
 NEVER_US = np.int64(2**62)
 """Further away than any session lasts; half the range, so that differences do not overflow."""
+JUMP_SCREEN_PX = 60.0
+"""A view that moves further than this at once (more than a degree between two frames) has jumped:
+no eye follows that, so before and after are two views, not a pan."""
 
 _RECT = attrgetter("x", "y", "width", "height")
 _COVER = attrgetter("kind", "rect_viewer_px.x", "rect_viewer_px.y",
@@ -58,7 +61,8 @@ class ViewTable:
         Index into `cover_kinds`, -1 fills up.
     cover_kinds : tuple of str
     segment : (m,) int64
-        Changes with image, plane and zoom of a viewer; never shared by two viewers.
+        Changes with image, plane and zoom of a viewer, and where its view jumps; never shared by
+        two viewers.
     pose : (m,) int64
         Changes with anything that moves the picture on the screen.
     pan_start_us, pan_end_us : (m,) int64
@@ -130,7 +134,7 @@ def view_table(states: Sequence[ViewerState]) -> ViewTable:
     visible &= (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
     # A viewer out of sight or without an image is another view than one that shows something.
     what = np.column_stack([what, visible & has_image])
-    segment, pose, times = _changes(t_us, viewer, what, scale, matrix)
+    segment, pose, times = _changes(t_us, viewer, what, scale, matrix, box)
     focused = np.array([s.focused for s in states], dtype=np.bool_)
     group, distinct_covers = _codes([s.covers for s in states])
     rects, kind, kinds = _cover_table(distinct_covers)
@@ -187,7 +191,12 @@ def _matrices(
 
 
 def _changes(
-    t_us: IntArray, viewer: IntArray, what: IntArray, downsample: FloatArray, matrix: FloatArray
+    t_us: IntArray,
+    viewer: IntArray,
+    what: IntArray,
+    downsample: FloatArray,
+    matrix: FloatArray,
+    box: FloatArray,
 ) -> tuple[IntArray, IntArray, tuple[IntArray, ...]]:
     """Tell for every state which segment and pose it belongs to, and from when to when."""
     n = len(t_us)
@@ -201,6 +210,7 @@ def _changes(
         cut = (np.diff(what[rows], axis=0) != 0).any(axis=1)
         # A hook sends what QuPath computes; the last digits may waver without any zoom.
         cut |= np.abs(np.diff(downsample[rows])) > 1e-6 * downsample[rows][1:]
+        cut |= _leaps(matrix[rows], box[rows]) > JUMP_SCREEN_PX * downsample[rows][1:]
         moved = cut | (
             np.abs(np.diff(flat[rows], axis=0)) > 1e-9 * (1 + np.abs(flat[rows][1:]))
         ).any(axis=1)
@@ -220,6 +230,17 @@ def _changes(
             )
             end[rows] = np.repeat(np.append(np.where(wanted, at, NEVER_US), NEVER_US), length)
     return segment, pose, times
+
+
+def _leaps(matrix: FloatArray, box: FloatArray) -> FloatArray:
+    """Return how far the slide moved under any corner of the viewer since the state before."""
+    step = np.diff(matrix, axis=0)
+    farthest = np.zeros(len(step))
+    for x, y in ((0, 1), (2, 1), (0, 3), (2, 3)):
+        corner = box[1:, [x, y]]
+        moved = (step[:, :, :2] * corner[:, None, :]).sum(axis=2) + step[:, :, 2]
+        farthest = np.fmax(farthest, np.hypot(moved[:, 0], moved[:, 1]))
+    return farthest
 
 
 def _cover_table(
