@@ -86,7 +86,8 @@ class Gaussian:
     def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Return `n` draws, (n, 5)."""
         factor = np.linalg.cholesky(self.covariance)
-        return self.mean + np.einsum("ij,nj->ni", factor, rng.standard_normal((n, DIMENSIONS)))
+        steps = rng.standard_normal((n, DIMENSIONS))
+        return np.asarray(self.mean + np.einsum("ij,nj->ni", factor, steps))
 
     def log_density(self, parameters: FloatArray) -> FloatArray:
         """Return the logarithm of the density at (m, 5) points, (m,)."""

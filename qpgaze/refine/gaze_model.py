@@ -9,12 +9,14 @@ one who looks at its core. Offset and reach are the same for all labels of a ses
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from qpgaze.frames import FloatArray
-from qpgaze.model import Label
+from qpgaze.model import Fixation, Label
 from qpgaze.refine.ellipses import DIMENSIONS, H1, H2, LOG_SIZE, Ellipses, Gaussian
 
 REACHES = np.array([0.5, 0.6, 0.72, 0.86, 1.0, 1.15])
@@ -25,6 +27,7 @@ _STRAY = 0.06
 """Share of a label's fixations that lie elsewhere: late keys, glances."""
 _ROUNDNESS_SD = 0.17
 """SD of h1 and h2: half of all objects are less than 1.5 times as long as wide."""
+_MOST_FIXATIONS = 48
 _OFFSETS_PER_AXIS = 9
 _OFFSET_REACH_SD = 2.2
 _FLAT_TOP = 2.0 / math.pi**1.5
@@ -58,7 +61,7 @@ class GazeEvidence:
     @classmethod
     def of(cls, label: Label) -> GazeEvidence:
         """Collect the evidence of one label."""
-        fixations = label.fixations
+        fixations = _some(label.fixations)
         xy = np.array([[f.x_image_px, f.y_image_px] for f in fixations])
         accuracy = float(np.median([f.accuracy_image_px for f in fixations]))
         # Mean length of a round normal draw is 1.2533 SD per axis.
@@ -78,6 +81,14 @@ class GazeEvidence:
         place = self.offset_sd**2 + self.size**2 / (2.0 * n)
         spread = np.array([place, place, scale_sd**2, _ROUNDNESS_SD**2, _ROUNDNESS_SD**2])
         return Gaussian(mean, np.diag(spread))
+
+
+def _some(fixations: Sequence[Fixation]) -> Sequence[Fixation]:
+    """Return at most so many fixations, evenly over time: beyond that they only cost time."""
+    if len(fixations) <= _MOST_FIXATIONS:
+        return fixations
+    chosen = np.linspace(0, len(fixations) - 1, _MOST_FIXATIONS).round().astype(int)
+    return [fixations[n] for n in chosen]
 
 
 def _robust_spread(xy: FloatArray) -> tuple[FloatArray, float]:
@@ -126,7 +137,9 @@ class Scanning:
         return cls(np.column_stack([x.ravel(), y.ravel()]), reach.ravel(), log_prior)
 
 
-def log_likelihood(evidence: GazeEvidence, candidates: Ellipses, scanning: Scanning) -> FloatArray:
+def log_likelihood(
+    evidence: GazeEvidence, candidates: Ellipses, scanning: Scanning
+) -> npt.NDArray[np.float32]:
     """Return the log density of a label's fixations, (m, g) float32.
 
     Parameters
@@ -153,4 +166,4 @@ def log_likelihood(evidence: GazeEvidence, candidates: Ellipses, scanning: Scann
         on_disc = inverse[:, :, 0] * away[:, :1] + inverse[:, :, 1] * away[:, 1:]
         square = ((on_disc[:, :, None] - moved) ** 2).sum(axis=1)
         total += np.log(peak * np.exp(-square * square * per_fourth) + stray)
-    return total
+    return np.asarray(total)

@@ -87,7 +87,7 @@ class HeatField:
         x, y = self.xy[near, 0], self.xy[near, 1]
         keep = (x > x0 - self.after) & (x < x1 + self.before)
         keep &= (y > y0 - self.after) & (y < y1 + self.before)
-        return near[keep]
+        return np.asarray(near[keep])
 
     def mean_of_nonzero(self) -> float:
         """Return the mean over all pixels of the slide that any window covers; 0 for no points."""
@@ -108,7 +108,7 @@ class HeatField:
         """Yield the squares of the slide that some window touches, row by row."""
         low = np.maximum(self.xy - self.before, 0) // _SUPER_PX
         high = np.minimum(self.xy + self.after - 1, np.array(self.size) - 1) // _SUPER_PX
-        touched = set()
+        touched: set[tuple[int, int]] = set()
         for corner_x in (low[:, 0], high[:, 0]):
             for corner_y in (low[:, 1], high[:, 1]):
                 touched.update(zip(corner_y.tolist(), corner_x.tolist(), strict=True))
@@ -201,7 +201,7 @@ class HeatField:
             if progress:
                 progress(n + 1, len(squares))
         groups, boxes = stitched.finish()
-        group = np.where(point_part >= 0, groups[point_part], -1)[self._index]
+        group = np.append(groups, -1)[point_part][self._index]
         blobs = [Blob(box, np.flatnonzero(group == g)) for g, box in boxes.items()]
         return sorted(blobs, key=lambda blob: (blob.box_image_px[1], blob.box_image_px[0]))
 

@@ -76,10 +76,29 @@ def read_patch(slide: Slide, x: float, y: float, half_px: float, seen_downsample
     cell = max(2.0 * half_px / GRID, 1.0)
     fine = _FINE if cell >= _FINE * max(1.0, seen_downsample) else 1
     half = cell * GRID / 2
-    pixels = slide.read(x - half, y - half, 2 * half, 2 * half, downsample=max(1.0, cell / fine))[
-        : GRID * fine, : GRID * fine
-    ]
+    pixels = _read_mirrored(slide, x - half, y - half, cell / fine, GRID * fine)
     return Patch(x - half, y - half, cell, _features(pixels, fine))
+
+
+def _read_mirrored(
+    slide: Slide, x0: float, y0: float, step: float, n: int
+) -> npt.NDArray[np.uint8]:
+    """Read n x n pixels; beyond the slide its picture is mirrored, for white would stand out."""
+    spans = []
+    for start, size in ((x0, slide.width_px), (y0, slide.height_px)):
+        first = min(max(math.ceil(-start / step), 0), n - 1)
+        last = max(min(math.floor((size - start) / step), n), first + 1)
+        spans.append((first, last))
+    (left, right), (top, bottom) = spans
+    pixels = slide.read(
+        x0 + left * step,
+        y0 + top * step,
+        (right - left) * step,
+        (bottom - top) * step,
+        downsample=step,
+    )
+    beyond = ((top, n - bottom), (left, n - right), (0, 0))
+    return np.pad(pixels, beyond, mode="symmetric")
 
 
 def _features(pixels: npt.NDArray[np.uint8], fine: int) -> npt.NDArray[np.float32]:
@@ -131,7 +150,7 @@ def contrast(patch: Patch, sampled: Sampled, pieces: float) -> FloatArray:
     patch : Patch
     sampled : Sampled
     pieces : float
-        How many independent observations an inside is worth: neighbouring cells are alike.
+        How many independent observations inside and ring are worth: neighbouring cells are alike.
 
     Returns
     -------
@@ -149,7 +168,7 @@ def contrast(patch: Patch, sampled: Sampled, pieces: float) -> FloatArray:
         difference = inside.mean(axis=1) - ring.mean(axis=1)
         within = (inside.var(axis=1) + ring.var(axis=1)) / 2 + 0.05
         score += np.log1p(difference**2 / (4.0 * within))
-    return 0.5 * 2.0 * pieces * score / 2.0
+    return np.asarray(pieces / 2.0 * score)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +204,8 @@ class Appearance:
         """
         means, inverses, determinants = [], [], []
         for part in ("inside", "ring"):
-            total, first, second = 0.0, 0.0, 0.0
+            size = patches[0].features.shape[1]
+            total, first, second = 0.0, np.zeros(size), np.zeros((size, size))
             for patch, where, weight in zip(patches, sampled, weights, strict=True):
                 mass = np.bincount(
                     getattr(where, part).ravel(),
@@ -193,13 +213,12 @@ class Appearance:
                     minlength=GRID * GRID,
                 )
                 features = patch.features.astype(np.float64)
-                total = total + mass.sum()
-                first = first + mass @ features
-                second = second + np.einsum("n,ni,nj->ij", mass, features, features)
-            mean = np.asarray(first) / total
-            size = len(mean)
+                total += float(mass.sum())
+                first += np.einsum("n,ni->i", mass, features)
+                second += np.einsum("ni,nj->ij", mass[:, None] * features, features)
+            mean = first / total
             floor = np.diag([_FLOOR**2] * 3 + [0.15**2] * (size - 3))
-            covariance = np.asarray(second) / total - np.outer(mean, mean) + floor
+            covariance = second / total - np.outer(mean, mean) + floor
             means.append(mean)
             inverses.append(np.linalg.inv(covariance))
             determinants.append(float(np.linalg.slogdet(covariance)[1]))
@@ -236,4 +255,5 @@ def fit(patch: Patch, sampled: Sampled, appearance: Appearance, pieces: float) -
     odds = np.clip(appearance.log_odds(patch), -4.0, 4.0)
     inside = math.log(2.0) - np.logaddexp(0.0, -odds)
     around = math.log(2.0) - np.logaddexp(0.0, odds)
-    return pieces * (inside[sampled.inside].mean(axis=1) + around[sampled.ring].mean(axis=1))
+    score = inside[sampled.inside].mean(axis=1) + around[sampled.ring].mean(axis=1)
+    return np.asarray(pieces * score)

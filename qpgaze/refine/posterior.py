@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 import shapely
 
 from qpgaze.errors import UsageError
@@ -26,6 +27,8 @@ _SESSION_WEIGHT = 3.0
 """That prior counts as so many labels when a session's own sizes are learnt."""
 _ALONE = 0.1
 """Share of belief that a label's offset is its own: a turned view, a moved head."""
+_TOGETHER = 60
+"""Labels that are learnt from together, in time order: trackers drift, and memory is finite."""
 _WINDOW = 3.2
 """Half side of a label's patch over its size by gaze: all likely candidates with their rings."""
 
@@ -68,7 +71,7 @@ class _Work:
         self.sampled: Sampled | None = None
         self.candidates = Ellipses(np.empty((0, 5)))
         self.log_drawn: FloatArray = np.empty(0)
-        self.gaze_grid: FloatArray = np.empty((0, 0))
+        self.gaze_grid: npt.NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
         self.shape: FloatArray = np.empty(0)
         self.picture: FloatArray = np.empty(0)
         self.weights: FloatArray = np.empty(0)
@@ -94,10 +97,10 @@ class _Work:
             pieces = parameters.appearance_pieces
             self.picture = self.picture + fit(self.patch, self.sampled, appearance, pieces)
 
-    def log_weights(self, *, with_picture: bool = True) -> FloatArray:
+    def log_weights(self, *, with_picture: bool = True) -> npt.NDArray[np.float32]:
         """Return each candidate's log weight for each way of scanning, (m, g)."""
         fixed = self.shape - self.log_drawn + (self.picture if with_picture else 0.0)
-        return np.asarray(fixed[:, None] + self.gaze_grid)
+        return np.asarray(fixed[:, None].astype(np.float32) + self.gaze_grid)
 
 
 def refine_with_picture(
@@ -141,10 +144,29 @@ def _refine(
     method: str,
     step: Callable[[int], None] | None,
 ) -> list[RefinedLabel]:
+    refined: list[RefinedLabel] = []
+    groups = math.ceil(len(labels) / _TOGETHER)
+    for group in range(groups):
+        ours = labels[group * len(labels) // groups : (group + 1) * len(labels) // groups]
+
+        def tell(n: int, before: int = len(refined)) -> None:
+            if step:
+                step(before + n)
+
+        refined += _refine_group(ours, slide, parameters, method, tell)
+        tell(len(ours), len(refined) - len(ours))
+    return refined
+
+
+def _refine_group(
+    labels: Sequence[Label],
+    slide: Slide | None,
+    parameters: PosteriorParameters,
+    method: str,
+    step: Callable[[int], None],
+) -> list[RefinedLabel]:
     scanning = Scanning.grid()
     works = [_Work(label) for label in labels]
-    if not works:
-        return []
     for n, work in enumerate(works):
         if slide is not None:
             half = _WINDOW * work.gaze.size + work.gaze.offset_sd
@@ -153,15 +175,13 @@ def _refine(
             work.patch = read_patch(slide, x, y, half, seen)
         work.draw([work.gaze.proposal()], parameters.candidates, scanning)
         work.look(parameters, None)
-        if step:
-            step(n // 2)
+        step(n // 2)
     belief = _weigh(works, scanning)
     for n, work in enumerate(works):
         wide, near = work.gaze.proposal(), _around(work)
         work.draw([wide, near], parameters.candidates, scanning)
         work.look(parameters, None)
-        if step:
-            step((len(works) + n) // 2)
+        step((len(works) + n) // 2)
     belief = _weigh(works, scanning)
     if slide is not None and parameters.appearance_pieces > 0:
         for _ in range(2):
@@ -174,16 +194,17 @@ def _refine(
 def _weigh(works: Sequence[_Work], scanning: Scanning) -> FloatArray:
     """Weigh all candidates; return the belief in each way of scanning, (g,).
 
-    Sizes of the session's objects are learnt on the way, by three rounds of EM.
+    How large the objects of each class are is learnt on the way, by three rounds of EM.
     """
-    log_size = float(np.median([math.log(work.gaze.size) for work in works]))
-    start, sd = log_size, _SIZE_SD
+    classes = [_SizesOfClass(ours) for ours in _by_class(works).values()]
     belief = np.exp(scanning.log_prior)
-    for _ in range(3):
+    for round_of_em in range(3):
+        if round_of_em:
+            for sizes in classes:
+                sizes.learn()
         evidences = []
         for work in works:
-            work.shape = log_prior_shape(work.candidates.parameters, log_size, sd)
-            evidence = np.logaddexp.reduce(work.log_weights(), axis=0)
+            evidence = _log_sum(work.log_weights())
             # A label that stands alone supports every offset alike (but each reach on its own).
             alone = _by_reach(evidence, scanning)
             evidences.append(np.logaddexp(evidence + math.log1p(-_ALONE), alone + math.log(_ALONE)))
@@ -191,14 +212,37 @@ def _weigh(works: Sequence[_Work], scanning: Scanning) -> FloatArray:
         belief = np.exp(log_belief - np.logaddexp.reduce(log_belief))
         for work in works:
             work.weights = _mix(work.log_weights(), belief)
-        sizes = [work.candidates.parameters[:, LOG_SIZE] for work in works]
-        means = np.array([w.weights @ s for w, s in zip(works, sizes, strict=True)])
-        squares = np.array([w.weights @ s**2 for w, s in zip(works, sizes, strict=True)])
-        total = len(works) + _SESSION_WEIGHT
-        log_size = float((means.sum() + _SESSION_WEIGHT * start) / total)
-        around = squares - 2 * log_size * means + log_size**2
-        sd = math.sqrt(float(around.sum() + _SESSION_WEIGHT * _SIZE_SD**2) / total)
     return belief
+
+
+def _by_class(works: Sequence[_Work]) -> dict[str, list[_Work]]:
+    classes: dict[str, list[_Work]] = {}
+    for work in works:
+        classes.setdefault(work.label.class_name, []).append(work)
+    return classes
+
+
+class _SizesOfClass:
+    """How large a session's objects of one class are: a log-normal that is learnt."""
+
+    def __init__(self, works: Sequence[_Work]) -> None:
+        self._works = works
+        self._start = float(np.median([math.log(work.gaze.size) for work in works]))
+        self._apply(self._start, _SIZE_SD)
+
+    def _apply(self, log_size: float, sd: float) -> None:
+        for work in self._works:
+            work.shape = log_prior_shape(work.candidates.parameters, log_size, sd)
+
+    def learn(self) -> None:
+        """Fit to the weighted candidates, the prior counting as a few labels."""
+        sizes = [(work.weights, work.candidates.parameters[:, LOG_SIZE]) for work in self._works]
+        means = np.array([(w * s).sum() for w, s in sizes])
+        squares = np.array([(w * s**2).sum() for w, s in sizes])
+        total = len(sizes) + _SESSION_WEIGHT
+        log_size = float((means.sum() + _SESSION_WEIGHT * self._start) / total)
+        around = float((squares - 2 * log_size * means + log_size**2).sum())
+        self._apply(log_size, math.sqrt((around + _SESSION_WEIGHT * _SIZE_SD**2) / total))
 
 
 def _by_reach(evidence: FloatArray, scanning: Scanning) -> FloatArray:
@@ -211,11 +255,19 @@ def _by_reach(evidence: FloatArray, scanning: Scanning) -> FloatArray:
     return result
 
 
-def _mix(log_weights: FloatArray, belief: FloatArray) -> FloatArray:
+def _log_sum(logs: npt.NDArray[np.float32]) -> FloatArray:
+    """Return the logarithm of the sums of exponentials over the first axis."""
+    top = logs.max(axis=0)
+    total = np.exp(logs - top).sum(axis=0, dtype=np.float64)
+    return np.asarray(np.log(total) + top)
+
+
+def _mix(log_weights: npt.NDArray[np.float32], belief: FloatArray) -> FloatArray:
     """Return normalised weights, averaged over the ways of scanning by belief, (m,)."""
     likely = np.flatnonzero(belief > 1e-4 * belief.max())
     chosen = log_weights[:, likely]
-    weights = np.exp(chosen - np.logaddexp.reduce(chosen, axis=0)) @ belief[likely]
+    shares = np.exp(chosen - _log_sum(chosen)) * belief[likely]
+    weights = shares.sum(axis=1)
     return np.asarray(weights / weights.sum())
 
 
@@ -231,14 +283,14 @@ def _around(work: _Work) -> Gaussian:
 
 def _appearances(works: Sequence[_Work]) -> list[Appearance]:
     """Learn what each class looks like; return that of each label's class."""
-    learnt: dict[str, Appearance] = {}
-    for name in sorted({work.label.class_name for work in works}):
-        ours = [w for w in works if w.label.class_name == name]
-        learnt[name] = Appearance.learn(
+    learnt = {
+        name: Appearance.learn(
             [w.patch for w in ours if w.patch is not None],
             [w.sampled for w in ours if w.sampled is not None],
             [w.weights for w in ours],
         )
+        for name, ours in _by_class(works).items()
+    }
     return [learnt[work.label.class_name] for work in works]
 
 
@@ -248,7 +300,9 @@ def _result(
     boxes = work.candidates.boxes()
     box = work.weights @ boxes
     variance = work.weights @ (boxes - box) ** 2
-    blind = _mix(work.log_weights(with_picture=False), belief)
+    blind = (
+        work.weights if work.patch is None else _mix(work.log_weights(with_picture=False), belief)
+    )
     return RefinedLabel(
         label=work.label,
         geometry=shapely.box(*_inside(box, work.label)),

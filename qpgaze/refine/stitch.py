@@ -39,13 +39,13 @@ class Stitcher:
             return None
         from scipy import ndimage
 
-        labels, n = ndimage.label(mask, structure=np.ones((3, 3)))
+        labels, _count = ndimage.label(mask, structure=np.ones((3, 3)))
         first = len(self._boxes)
         for rows, columns in ndimage.find_objects(labels):
             self._boxes.append(
                 (x0 + columns.start, y0 + rows.start, x0 + columns.stop, y0 + rows.stop)
             )
-        parts = labels.astype(np.int64) + (first - 1)
+        parts: IntArray = labels.astype(np.int64) + (first - 1)
         parts[labels == 0] = -1
         rim = np.zeros(mask.shape, dtype=bool)
         rim[[0, -1]] = True
@@ -86,6 +86,8 @@ class Stitcher:
     def _touching(self) -> tuple[IntArray, IntArray]:
         """Return pairs of parts with neighbouring rim pixels."""
         rim = np.concatenate(self._edges)
+        if not len(rim):
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         # One number per pixel, rows far enough apart that neighbours never wrap around.
         stride = int(rim[:, 0].max()) + 3
         key = rim[:, 1] * stride + rim[:, 0] + 1

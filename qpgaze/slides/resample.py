@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,23 @@ import numpy.typing as npt
 Rgb = npt.NDArray[np.uint8]
 
 
-def _average_rows(pixels: npt.NDArray[Any], start: float, step: float, n: int) -> Any:
+def _average_rows(
+    pixels: npt.NDArray[Any], start: float, step: float, n: int
+) -> npt.NDArray[np.float32]:
     """Average along axis 0 over the intervals [start + i step, start + (i + 1) step)."""
     edges = start + step * np.arange(n + 1)
-    # Rounding may push the last edge a hair beyond the last source pixel.
-    edges = np.clip(edges, 0.0, pixels.shape[0])
-    whole = np.minimum(edges.astype(np.int64), pixels.shape[0] - 1)
-    part = (edges - whole).reshape(-1, *([1] * (pixels.ndim - 1)))
-    # Up to 2^31 / 255 rows of bytes sum exactly; floats come in only on the second axis.
-    kind = np.int32 if pixels.dtype == np.uint8 else np.float64
-    below = np.zeros((pixels.shape[0], *pixels.shape[1:]), dtype=kind)
-    np.cumsum(pixels[:-1], axis=0, dtype=kind, out=below[1:])
-    integral = part * pixels[whole]
-    integral += below[whole]
-    return np.diff(integral, axis=0) / step
+    low, high = edges[:-1], edges[1:]
+    first = np.floor(low).astype(np.int64)
+    total = np.zeros((n, *pixels.shape[1:]), dtype=np.float32)
+    tail = (1,) * (pixels.ndim - 1)
+    # One pass for each source row that an interval may hold: many rows at once, few passes.
+    for k in range(math.ceil(step) + 1):
+        row = first + k
+        share = np.clip(np.minimum(high, row + 1) - np.maximum(low, row), 0.0, None) / step
+        if share.any():
+            weight = share.astype(np.float32).reshape(-1, *tail)
+            total += weight * pixels[np.minimum(row, len(pixels) - 1)]
+    return total
 
 
 def area_average(pixels: Rgb, x: float, y: float, step: float, width: int, height: int) -> Rgb:

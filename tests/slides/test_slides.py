@@ -159,7 +159,7 @@ def test_downsample_finer_than_the_second_level_is_exact(case):
     came = slide.read(100.5, 60.25, 30, 30, downsample=1.5)
     fine = pixels.repeat(4, 0).repeat(4, 1).astype(float)
     wanted = fine[241 : 241 + 120, 402 : 402 + 120].reshape(20, 6, 20, 6, 3).mean(axis=(1, 3))
-    assert np.abs(came - wanted).max() <= 0.5 + 1e-6
+    assert np.abs(came - wanted).max() <= 0.5 + 1e-3
 
 
 def test_coarse_read_crosses_blocks_without_a_seam(case):
@@ -386,7 +386,7 @@ def test_area_average_equals_the_integral(x, y, step, w, h):
         return np.clip(np.minimum(low + step, cell + 1) - np.maximum(low, cell), 0, 1) / step
 
     wanted = np.einsum("ia,abc,jb->ijc", weights(y, h, 24), pixels, weights(x, w, 30))
-    assert np.abs(came - wanted).max() <= 0.5 + 1e-6
+    assert np.abs(came - wanted).max() <= 0.5 + 1e-3
 
 
 @given(full=st.tuples(st.integers(2000, 100_000), st.integers(2000, 100_000)), n=st.integers(1, 32))
