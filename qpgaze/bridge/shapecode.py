@@ -66,15 +66,17 @@ def decode_shape(code: dict[str, Any]) -> BaseGeometry:
     ProjectError
         If it is not what :func:`encode_shape` writes.
     """
+    shape: BaseGeometry
     try:
         if "ellipse" in code:
-            return shapely.box(*code["ellipse"])
+            shape = shapely.box(*code["ellipse"])
+            return shape
         kind = shapely.GeometryType[code["type"].upper()]
         raw = zlib.decompressobj().decompress(base64.b64decode(code["xy"]), 1 << 28)
         deltas = np.frombuffer(raw, "<i8").reshape(-1, 2)
         xy = np.cumsum(deltas, axis=0) * _STEP_PX
         offsets = tuple(np.asarray(offset, np.int64) for offset in code["parts"])
-        shape: BaseGeometry = shapely.from_ragged_array(kind, xy, offsets or None)[0]
+        shape = shapely.from_ragged_array(kind, xy, offsets or None)[0]
     except (KeyError, TypeError, ValueError, zlib.error, AttributeError, IndexError) as error:
         raise ProjectError("A recorded shape is damaged.") from error
     return shape
@@ -126,10 +128,10 @@ def same_shape(
 def _near(one: BaseGeometry, other: BaseGeometry, tolerance: float) -> bool:
     if one.is_empty or other.is_empty:
         return False
-    lines = [
+    first, second = (
         shape.boundary if shape.geom_type.endswith("Polygon") else shape for shape in (one, other)
-    ]
-    return float(shapely.hausdorff_distance(*lines)) <= tolerance * 2**0.5
+    )
+    return float(shapely.hausdorff_distance(first, second)) <= tolerance * 2**0.5
 
 
 def _without_specks(shape: BaseGeometry) -> BaseGeometry:

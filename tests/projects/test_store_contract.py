@@ -168,10 +168,14 @@ def test_nothing_is_written_without_commit(
     with open_project(project, mode="r+", backend=backend) as opened:
         only(opened).add([make_object(1)])
         opened.add_classes({"New": None})
-    with pytest.raises(RuntimeError, match="stopped"):
+
+    def fails() -> None:
         with open_project(project, mode="r+", backend=backend) as opened:
             only(opened).add([make_object(1)])
             raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        fails()
     with open_project(project, mode="r+", backend=backend) as opened:
         opened.commit()
     assert contents(project) == before

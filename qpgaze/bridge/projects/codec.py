@@ -41,6 +41,11 @@ class Codec(Protocol):
         """``embedded`` or ``paquo``."""
         ...
 
+    @property
+    def verifies(self) -> bool:
+        """Whether :meth:`write` has read back and compared what it returns."""
+        ...
+
     def read(self, data: bytes) -> tuple[tuple[SlideObject, ...], Mapping[str, int]]:
         """Return the objects, parents before children, and the colours of their classes.
 

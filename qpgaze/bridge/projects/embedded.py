@@ -13,6 +13,7 @@ class EmbeddedCodec:
     """Works on the bytes themselves; what it does not touch stays the same to the byte."""
 
     name = "embedded"
+    verifies = True
 
     def read(self, data: bytes) -> tuple[tuple[SlideObject, ...], Mapping[str, int]]:
         """Return the objects and the colours of their classes; see the protocol."""

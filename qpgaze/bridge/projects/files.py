@@ -185,7 +185,7 @@ def replace_files(changes: Sequence[Change]) -> None:
     done = False
     try:
         for change in changes:
-            made += _make_folders(change.path.parent)
+            _make_folders(change.path.parent, made)
             change.prepare()
         for change in changes:
             reached.append(change)
@@ -246,17 +246,15 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _make_folders(folder: Path) -> list[Path]:
-    """Make a folder with its parents; return those that were not there, outermost first."""
+def _make_folders(folder: Path, made: list[Path]) -> None:
+    """Make a folder with its parents; add those that were not there to `made`, outermost first."""
     missing: list[Path] = []
     while not folder.exists():
         missing.append(folder)
         folder = folder.parent
-    made = []
     for path in reversed(missing):
-        path.mkdir(exist_ok=True)
         made.append(path)
-    return made
+        path.mkdir(exist_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -44,6 +44,7 @@ class PaquoCodec:
     """
 
     name = "paquo"
+    verifies = False
 
     def __init__(self) -> None:
         self._java = _Java()
