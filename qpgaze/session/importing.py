@@ -274,9 +274,13 @@ def _viewer_states(log: Path, images: dict[int, ImageIdentity]) -> list[ViewerSt
     if not log.is_file():
         raise SessionError(f"There is no viewer log at '{log}'.")
     states: list[ViewerState] = []
-    for line, state, problem in parse_lines(
-        read_lines(log), lambda v: viewer_state_from_json(v, images)
-    ):
+    lines = read_lines(log)
+    if lines.torn_bytes:
+        raise FormatError(
+            f"'{log.name}' ends in the middle of a line.",
+            hint="Delete that line, or copy the log again.",
+        )
+    for line, state, problem in parse_lines(lines, lambda v: viewer_state_from_json(v, images)):
         if state is None:
             raise FormatError(
                 f"'{log.name}', line {line.number}: {problem}",

@@ -100,13 +100,16 @@ def _map_problems(state: ViewerState) -> Iterator[str]:
     try:
         affine = state.viewer_to_image()
     except FrameError as error:
-        yield f"The corners fix no map onto the image: {error}"
+        yield f"The viewer's bounds fix no map onto the image: {error}"
         return
     if affine is None:
         return
     (a, b), (c, d) = affine.matrix[:, :2]
     across, down = math.hypot(a, c), math.hypot(b, d)
-    if a * d - b * c <= 0:
+    turned_area = a * d - b * c
+    if abs(turned_area) <= 1e-9 * across * down:
+        yield "The corners lie on one line: they fix no map onto the image."
+    elif turned_area < 0:
         yield "The corners mirror the image; QuPath's viewer only zooms and turns."
     elif abs(across / down - 1) > _TOLERANCE or abs(a * b + c * d) > _TOLERANCE * across * down:
         yield "The corners skew the image; QuPath's viewer only zooms and turns."

@@ -134,7 +134,8 @@ class SessionWriter:
             for file in files.values():
                 file.close()
             for name in (HEADER_FILE, *files):
-                (folder / name).unlink(missing_ok=True)
+                with suppress(OSError):
+                    (folder / name).unlink()
             raise _in_words(folder, error, "begun") from error
         return cls(folder, header, columns, files)
 

@@ -17,6 +17,10 @@ _US_PER = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
 _TOBII_VALID = (0, 1)
 """Of Tobii's codes 0..4: 0 is both eyes surely, 1 one eye surely; from 2 on it guesses."""
 
+_FARTHEST_US = 2.0**62
+_LARGEST = 1e30
+"""Numbers beyond are what a recorder makes of a lost eye; 32 bits hold them no more."""
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -124,9 +128,10 @@ def _times(
 ) -> tuple[npt.NDArray[np.int64], bool]:
     """Return the stamps in microseconds, and whether the last row had to go."""
     values = numbers(table, mapping.columns["t"], decimal)[rows] * _US_PER[mapping.unit]
-    hollow = np.flatnonzero(~np.isfinite(values))
+    hollow = np.flatnonzero(~(np.abs(values) < _FARTHEST_US))
     if len(hollow):
-        raise FormatError(f"'{table.name}', row {rows[hollow[0]] + 1} has no time.")
+        cell = table.columns[mapping.columns["t"]][rows[hollow[0]]]
+        raise FormatError(f"'{table.name}', row {rows[hollow[0]] + 1} has no time, but {cell!r}.")
     t = np.rint(values).astype(np.int64)
     backwards = np.flatnonzero(np.diff(t) < 0)
     # A file that ends within its last cell may end within its last time.
@@ -192,6 +197,7 @@ def _to_adcs(
         out += 0.5
     if missing is not None:
         out[missing] = np.nan
+    out[~(np.abs(out) < _LARGEST).all(axis=1)] = np.nan
     return out
 
 
@@ -290,7 +296,7 @@ def _origin(
         else numbers(table, mapping.columns[role], decimal)[rows] == 1
     )
     # Recorders write 0, 0, 0 for an eye that they did not find.
-    good = good & np.isfinite(mm).all(axis=1) & (mm != 0).any(axis=1)
+    good = good & (np.abs(mm) < _LARGEST).all(axis=1) & (mm != 0).any(axis=1)
     for axis, values in zip("xyz", mm.T, strict=True):
         records[f"{eye}_origin_{axis}_mm"] = np.where(good, values, np.nan)
     records[f"{eye}_origin_valid"] = good
@@ -314,7 +320,7 @@ def _pupil(
         if role not in mapping.columns
         else numbers(table, mapping.columns[role], decimal)[rows] == 1
     )
-    good = good & (mm > 0)
+    good = good & (mm > 0) & (mm < _LARGEST)
     records[f"{eye}_pupil_mm"] = np.where(good, mm, np.nan)
     records[f"{eye}_pupil_valid"] = good
 
