@@ -167,14 +167,14 @@ def make_labels(
     Raises
     ------
     UsageError, SessionError
-        If the accuracy is not positive; if a label event lacks its class.
+        If the accuracy is not positive; if a label event is damaged.
 
     Notes
     -----
-    *Hold* and *toggle* take the fixations of which at least half lies inside the stretch, both
-    ends moved back by the key lag. *Mark* takes the fixation in force at the (moved) key press,
-    or the last one shortly before it, and reaches back over earlier ones that stay near, but not
-    into what an earlier label took. Gaze on two images (or planes): the one with more dwell.
+    *Hold* and *toggle* take fixations of which half lies inside the stretch (or which fill half
+    of it), both ends moved back by the key lag. *Mark* takes the fixation at the (moved) press, or
+    the last one shortly before, and reaches back over earlier ones that stay near, but not into
+    what an earlier label took. Gaze on two images (or planes): the one with more dwell.
     """
     if not accuracy_deg > 0:
         raise UsageError(f"Accuracy is a positive number of degrees, but {accuracy_deg} came.")
@@ -299,7 +299,7 @@ class _Finder:
         return tuple(kept), span, note
 
     def inside(self, start_us: int, end_us: int) -> list[Fixation]:
-        """Return the fixations of which at least half lies inside a stretch."""
+        """Return the fixations that belong to a stretch."""
         low = int(np.searchsorted(self.ends_us, start_us))
         high = int(np.searchsorted(self.starts_us, end_us))
         return [f for f in self.fixations[low:high] if _half_inside(f, start_us, end_us)]
@@ -331,8 +331,10 @@ class _Finder:
 
 
 def _half_inside(fixation: Fixation, start_us: int, end_us: int) -> bool:
+    """Tell whether half of the fixation lies in the stretch, or half of the stretch in it."""
     inside = min(fixation.end_us, end_us) - max(fixation.start_us, start_us)
-    return inside > 0 and 2 * inside >= fixation.end_us - fixation.start_us
+    shorter = min(fixation.end_us - fixation.start_us, end_us - start_us)
+    return inside > 0 and 2 * inside >= shorter
 
 
 def _distance_px(fixation: Fixation, cluster: Sequence[Fixation]) -> float:
