@@ -318,7 +318,11 @@ def _identity(feature: dict[str, Any], seen: Counter[str]) -> UUID:
     try:
         return UUID(str(feature.get("id")))
     except ValueError:
-        text = json.dumps(feature, sort_keys=True)
+        properties = feature.get("properties")
+        own = dict(properties) if isinstance(properties, dict) else {}
+        for children in ("childObjects", "children"):  # they have ids of their own
+            own.pop(children, None)
+        text = json.dumps([feature.get("geometry"), own], sort_keys=True)
         seen[text] += 1
         return uuid5(_NAMESPACE, f"{text}#{seen[text]}")
 
