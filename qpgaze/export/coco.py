@@ -71,19 +71,18 @@ def _shows(hole: Polygon) -> bool:
     return bool(hole.area >= _LEAST_HOLE_PX2 and x1 - x0 >= _LEAST_HOLE_WIDTH_PX)
 
 
-def _rings(shape: BaseGeometry) -> Iterator[npt.NDArray[np.float64]]:
-    """Go through outlines as they will be written: rounded, open, at least three corners."""
+def _rings(shape: BaseGeometry) -> Iterator[tuple[npt.NDArray[np.float64], float]]:
+    """Go through outlines as they will be written (rounded, open), each with its area."""
     for polygon in polygons_without_holes(shape):
-        xy = np.round(np.asarray(polygon.exterior.coords, dtype=np.float64)[:, :2], DECIMALS) + 0.0
-        changed = np.any(xy != np.roll(xy, 1, axis=0), axis=1)
-        xy = xy[changed]
-        if len(xy) >= 3 and _shoelace(xy) > 0:
-            yield xy
-
-
-def _shoelace(xy: npt.NDArray[np.float64]) -> float:
-    x, y = xy[:, 0], xy[:, 1]
-    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+        closed = shapely.get_coordinates(polygon.exterior).round(DECIMALS) + 0.0
+        # Rounding makes neighbours equal; the last corner of a closed ring repeats the first.
+        xy = closed[1:][(closed[1:] != closed[:-1]).any(axis=1)]
+        if len(xy) < 3:
+            continue
+        x, y = closed[:, 0], closed[:, 1]
+        area = float(abs(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1])) / 2)
+        if area > 0:
+            yield xy, area
 
 
 def annotation(shape: BaseGeometry, *, category_id: int, source_id: str) -> dict[str, Any] | None:
@@ -112,7 +111,7 @@ def annotation(shape: BaseGeometry, *, category_id: int, source_id: str) -> dict
     rings = list(_rings(shape))
     if not rings:
         return None
-    corners = np.concatenate(rings)
+    corners = np.concatenate([xy for xy, _ in rings])
     low, high = corners.min(axis=0), corners.max(axis=0)
     width, height = np.round(high - low, DECIMALS)
     if width < LEAST_SIDE_PX or height < LEAST_SIDE_PX:
@@ -120,9 +119,9 @@ def annotation(shape: BaseGeometry, *, category_id: int, source_id: str) -> dict
     return {
         "category_id": category_id,
         "bbox": [float(low[0]), float(low[1]), float(width), float(height)],
-        "area": round(sum(map(_shoelace, rings)), DECIMALS),
+        "area": round(sum(area for _, area in rings), DECIMALS),
         "iscrowd": 0,
-        "segmentation": [ring.ravel().tolist() for ring in rings],
+        "segmentation": [xy.ravel().tolist() for xy, _ in rings],
         "source_id": source_id,
     }
 

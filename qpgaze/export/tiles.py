@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from qpgaze.errors import UsageError
 from qpgaze.export.select import only_areas
 from qpgaze.frames import Affine, ImagePx, Points, TilePx
 
-# Numerical noise of a pixel size must not open another column of tiles.
+# Numerical noise must neither open another column of tiles nor drop what is just large enough.
 _NOISE = 1e-6
 
 
@@ -156,16 +155,20 @@ class Grid:
             for column in self._range(x0, x1, self.columns):
                 yield self.tile(column, row)
 
+    def rows_over(self, shape: BaseGeometry) -> range:
+        """Return the rows that a shape (ImagePx) reaches into."""
+        return self._range(shape.bounds[1], shape.bounds[3], self.rows)
+
+    def over_in_row(self, shape: BaseGeometry, row: int) -> Iterator[Tile]:
+        """Go through the tiles of one row that a shape (ImagePx) reaches into."""
+        for column in self._range(shape.bounds[0], shape.bounds[2], self.columns):
+            yield self.tile(column, row)
+
     def _range(self, low: float, high: float, count: int) -> range:
         step, side = self.step_image_px, self.side_image_px
         first = math.floor((low - side) / step) + 1
         last = math.ceil(high / step) - 1
         return range(max(0, first), min(count - 1, last) + 1)
-
-    def on_slide(self, tile: Tile) -> Polygon:
-        """Return the part of a tile that lies on the slide, ImagePx."""
-        x0, y0, x1, y1 = tile.bounds_image_px
-        return shapely.box(x0, y0, min(x1, self.width_px), min(y1, self.height_px))
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,20 +217,39 @@ def cut(shape: BaseGeometry, grid: Grid, *, min_visible: float = 0.25) -> tuple[
     >>> [(p.tile.column, p.shape.bounds, round(p.visible, 2)) for p in pieces]
     [(0, (200.0, 10.0, 256.0, 60.0), 0.56), (1, (0.0, 10.0, 44.0, 60.0), 0.44)]
     """
-    slide = shapely.box(0, 0, grid.width_px, grid.height_px)
-    inside = only_areas(shape.intersection(slide))
+    inside = _clip(shape, (0.0, 0.0, float(grid.width_px), float(grid.height_px)))
     if inside is None:
         return ()
     whole = min(inside.area, grid.side_image_px**2)
     shown: list[Piece] = []
-    for tile in grid.over(inside.bounds):
-        part = only_areas(inside.intersection(grid.on_slide(tile)))
-        if part is not None:
-            shown.append(Piece(tile, into_tile(part, tile), min(1.0, part.area / whole)))
+    x0, _, x1, _ = inside.bounds
+    for row in grid.rows_over(inside):
+        # A strip first: an outline of many corners is then cut once a row, not once a tile.
+        _, top, _, bottom = grid.tile(0, row).bounds_image_px
+        strip = _clip(inside, (x0, top, x1, bottom))
+        for tile in () if strip is None else grid.over_in_row(strip, row):
+            part = _clip(strip, tile.bounds_image_px)
+            if part is not None:
+                shown.append(Piece(tile, into_tile(part, tile), min(1.0, part.area / whole)))
     if not shown:
         return ()
+    # Exact quarters must not be lost to the last bit of a product.
+    least = min_visible - _NOISE
     best = max(shown, key=lambda piece: piece.visible)
-    return tuple(p for p in shown if p.visible >= min_visible or p is best)
+    return tuple(p for p in shown if p.visible >= least or p is best)
+
+
+def _clip(
+    shape: BaseGeometry | None, box_xyxy: tuple[float, float, float, float]
+) -> BaseGeometry | None:
+    """Keep what lies in a box; a shape that lies in it whole comes back untouched."""
+    if shape is None:
+        return None
+    x0, y0, x1, y1 = shape.bounds
+    left, top, right, bottom = box_xyxy
+    if left <= x0 and top <= y0 and x1 <= right and y1 <= bottom:
+        return shape
+    return only_areas(shape.intersection(shapely.box(left, top, right, bottom)))
 
 
 def into_tile(shape: BaseGeometry, tile: Tile) -> BaseGeometry:
