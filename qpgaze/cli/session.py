@@ -198,7 +198,7 @@ def import_(file: Path, session: Path, as_json: bool, **options: Any) -> None:
     FILE is separated text with one gaze sample a row; SESSION is the new NAME.qpgaze folder.
     Tables of Tobii TX300 (I2MC), the Tobii SDK, ETDQualitizer and Tobii Studio need no mapping.
     """
-    from qpgaze.session import DisplayHints, import_table
+    from qpgaze.session import DisplayHints, ImportOptions, import_table
     from qpgaze.session.tables.geometry import parse_screen, parse_size
 
     screen, size = options["screen"], options["screen_mm"]
@@ -208,11 +208,7 @@ def import_(file: Path, session: Path, as_json: bool, **options: Any) -> None:
         distance_mm=options["distance_mm"],
     )
     keyframe_ms = options["keyframe_ms"]
-    report = import_table(
-        file,
-        session,
-        viewer_log=options["viewer_log"],
-        events_log=options["events_log"],
+    how = ImportOptions(
         mapping=_mapping(options),
         y_axis=options["y_axis"],
         hints=hints,
@@ -223,6 +219,13 @@ def import_(file: Path, session: Path, as_json: bool, **options: Any) -> None:
         pseudonym=options["pseudonym"],
         tracker=options["tracker"],
         started_utc=options["started"],
+    )
+    report = import_table(
+        file,
+        session,
+        viewer_log=options["viewer_log"],
+        events_log=options["events_log"],
+        options=how,
     )
     if as_json:
         from qpgaze.session.layout import display_to_json

@@ -8,7 +8,7 @@ from qpgaze.session.codec import (
     viewer_state_from_json,
     viewer_state_to_json,
 )
-from qpgaze.session.importing import ImportReport, import_table
+from qpgaze.session.importing import ImportOptions, ImportReport, import_table
 from qpgaze.session.layout import FORMAT, SessionHeader, sessions_dir
 from qpgaze.session.line_checks import Problem
 from qpgaze.session.reader import Session, open_session
@@ -21,6 +21,7 @@ from qpgaze.session.writer import SessionWriter
 __all__ = [
     "FORMAT",
     "DisplayHints",
+    "ImportOptions",
     "ImportReport",
     "Problem",
     "Session",

@@ -6,12 +6,10 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
-
-import numpy as np
 
 import qpgaze
 from qpgaze.errors import CoverageError, FormatError, SessionError
@@ -89,22 +87,51 @@ class ImportReport:
     notes: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True)
+class ImportOptions:
+    """How a table is read, and what is known besides.
+
+    Parameters
+    ----------
+    mapping : TableMapping, optional
+        For tables that are not recognised.
+    y_axis : "down" or "up", optional
+        Against what mapping or preset say.
+    hints : DisplayHints
+        What is known of the display; it wins over table and preset.
+    decimal : "auto", "." or ","
+    offset_us : int
+        Session time of the first sample.
+    keyframe_us : int, optional
+        The viewer log repeats unchanged states after at most this long; as the session beside
+        the log says where not given.
+    sync_uncertainty_us : int
+        How surely gaze and viewer log share a clock.
+    pseudonym, started_utc : str
+        For the session's description.
+    tracker : str, optional
+        The preset's word where not given.
+    """
+
+    mapping: TableMapping | None = None
+    y_axis: str | None = None
+    hints: DisplayHints = field(default_factory=DisplayHints)
+    decimal: str = "auto"
+    offset_us: int = 0
+    keyframe_us: int | None = None
+    sync_uncertainty_us: int = ASSUMED_SYNC_UNCERTAINTY_US
+    pseudonym: str = ""
+    tracker: str | None = None
+    started_utc: str = ""
+
+
 def import_table(
     file: Path | str,
     session_folder: Path | str,
     *,
     viewer_log: Path | str,
     events_log: Path | str | None = None,
-    mapping: TableMapping | None = None,
-    y_axis: str | None = None,
-    hints: DisplayHints | None = None,
-    decimal: str = "auto",
-    offset_us: int = 0,
-    keyframe_us: int | None = None,
-    sync_uncertainty_us: int = ASSUMED_SYNC_UNCERTAINTY_US,
-    pseudonym: str = "",
-    tracker: str | None = None,
-    started_utc: str = "",
+    options: ImportOptions | None = None,
 ) -> ImportReport:
     """Make a session of a table of gaze samples and a viewer log.
 
@@ -119,22 +146,7 @@ def import_table(
         Lines as in ``viewer.jsonl``, ``t_us`` on the session's clock.
     events_log : path, optional
         Lines as in ``events.jsonl``.
-    mapping : TableMapping, optional
-        For tables that are not recognised.
-    y_axis : "down" or "up", optional
-        Against what mapping or preset say.
-    hints : DisplayHints, optional
-        What is known of the display; it wins over table and preset.
-    decimal : "auto", "." or ","
-    offset_us : int
-        Session time of the first sample.
-    keyframe_us : int, optional
-        The viewer log repeats unchanged states after at most this long; as its session says
-        where not given.
-    sync_uncertainty_us : int
-        How surely gaze and viewer log share a clock.
-    pseudonym, tracker, started_utc : str, optional
-        For the session's description.
+    options : ImportOptions, optional
 
     Raises
     ------
@@ -145,46 +157,66 @@ def import_table(
     SessionError
         If a file cannot be read, or the session not be written; nothing is left behind then.
     """
-    path, log = Path(file), Path(viewer_log)
-    table, kind, mapping = _read(path, mapping, y_axis)
-    hints = hints or DisplayHints()
-    images, logged_keyframe_us = _beside(log)
-    keyframe_us = logged_keyframe_us if keyframe_us is None else keyframe_us
-    states = _viewer_states(log, images)
-    resolution = _resolution(table, mapping, hints)
-    samples = convert(table, mapping, resolution, decimal)
-    display, display_notes = display_of(samples, mapping, resolution, states, hints)
-    t_us = samples.device_us - samples.device_us[0] + offset_us
-    samples.records["t_us"] = t_us
-    _check_fit(samples, states, keyframe_us)
-    events = _events(Path(events_log)) if events_log is not None else []
+    files = [Path(f) for f in (file, viewer_log, events_log) if f is not None]
+    options = options or ImportOptions()
+    table, kind, mapping = _read(files[0], options.mapping, options.y_axis)
+    images, keyframe_us = _beside(files[1])
+    options = replace(options, keyframe_us=options.keyframe_us or keyframe_us)
+    states = _viewer_states(files[1], images)
+    events = _events(files[2]) if len(files) > 2 else []
+    resolution = _resolution(table, mapping, options.hints)
+    samples = convert(table, mapping, resolution, options.decimal)
+    samples.records["t_us"] = samples.device_us - samples.device_us[0] + options.offset_us
+    display, notes = display_of(samples, mapping, resolution, states, options.hints)
+    _check_fit(samples, states, options.keyframe_us)
     header = SessionHeader(
-        id=_identity([path, log, *([Path(events_log)] if events_log else [])], offset_us),
-        pseudonym=pseudonym,
-        tracker=mapping.tracker if tracker is None else tracker,
+        id=_identity(files, options.offset_us),
+        pseudonym=options.pseudonym,
+        tracker=mapping.tracker if options.tracker is None else options.tracker,
         display=display,
-        started_utc=started_utc,
-        software={"qpgaze": qpgaze.__version__, "imported from": f"{kind} ({path.name})"},
-        viewer_keyframe_us=keyframe_us,
+        started_utc=options.started_utc,
+        software={"qpgaze": qpgaze.__version__, "imported from": f"{kind} ({files[0].name})"},
+        viewer_keyframe_us=options.keyframe_us,
     )
-    clock = ClockRelation(
+    _write(Path(session_folder), header, samples, states, events, _clock(samples, options))
+    return _report(Path(session_folder), header, kind, table, samples, states, events, notes)
+
+
+def _clock(
+    samples: TableSamples, options: ImportOptions
+) -> ClockRelation[DeviceClock, SessionClock]:
+    """Return how the session's clock follows from the table's, by definition."""
+    first = int(samples.device_us[0])
+    return ClockRelation(
         DeviceClock,
         SessionClock,
-        offset_us=offset_us - int(samples.device_us[0]),
-        at_us=int(samples.device_us[0]),
-        uncertainty_us=sync_uncertainty_us,
+        offset_us=options.offset_us - first,
+        at_us=first,
+        uncertainty_us=options.sync_uncertainty_us,
     )
-    _write(Path(session_folder), header, samples, states, events, clock)
-    covered = content.states_in_force(t_us, states, keyframe_us)
-    valid = samples.records["left_gaze_valid"] | samples.records["right_gaze_valid"]
+
+
+def _report(
+    folder: Path,
+    header: SessionHeader,
+    kind: str,
+    table: Table,
+    samples: TableSamples,
+    states: Sequence[ViewerState],
+    events: Sequence[Event],
+    display_notes: Sequence[str],
+) -> ImportReport:
+    records = samples.records
+    covered = content.states_in_force(records["t_us"], states, header.viewer_keyframe_us)
+    valid = (records["left_gaze_valid"] | records["right_gaze_valid"]) != 0
     torn = table.torn is not None or samples.dropped_last
     return ImportReport(
-        session=Path(session_folder),
+        session=folder,
         id=header.id,
         kind=kind,
-        display=display,
-        samples=len(t_us),
-        valid=float(np.mean(valid != 0)),
+        display=header.display,
+        samples=len(records),
+        valid=float(valid.mean()),
         covered=float(covered.mean()),
         skipped_rows=samples.skipped_rows,
         torn_row=torn,

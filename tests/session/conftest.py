@@ -19,7 +19,7 @@ from qpgaze.session import SessionHeader, SessionWriter, viewer_state_to_json
 from qpgaze.session.codec import dump_line
 from qpgaze.viewing import Cover, Display, ImageIdentity, Rect, ViewerState
 
-SLIDE = ImageIdentity("slide A", 4000, 3000, "3", ("file:/home/somebody/slides/a%20b.svs",))
+SLIDE = ImageIdentity("slide A", 4000, 3000, "3", ("file:/data/somebody/slides/a%20b.svs",))
 BOX = Rect(100.0, 50.0, 1600.0, 900.0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from qpgaze.errors import CoverageError, FormatError, QpgazeError, SessionError, UsageError
 from qpgaze.session import (
     DisplayHints,
+    ImportOptions,
     ImportReport,
     TableMapping,
     import_table,
@@ -30,12 +32,15 @@ def bring(
     text: str | bytes,
     log: Path,
     mapping: TableMapping | None = PLAIN,
-    **more: object,
+    events_log: Path | None = None,
+    **more: Any,
 ) -> ImportReport:
     table = tmp_path / "table.txt"
     table.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
-    more = {"hints": SCREEN, **more}
-    return import_table(table, tmp_path / "s.qpgaze", viewer_log=log, mapping=mapping, **more)  # type: ignore[arg-type]
+    options = ImportOptions(mapping=mapping, **{"hints": SCREEN, **more})
+    return import_table(
+        table, tmp_path / "s.qpgaze", viewer_log=log, events_log=events_log, options=options
+    )
 
 
 ROWS = "Time\tGazeX\tGazeY\n100\t0.25\t0.5\n110\t0.5\t0.75\n120\t\t\n130\tnan\tnan\n"
@@ -237,7 +242,7 @@ def test_a_log_beside_its_session_keeps_images_and_keyframes(
     assert session.header.viewer_keyframe_us == 1_000_000
     image = session.viewer_states[0].image
     assert image is not None
-    assert image.uris == ("file:/home/somebody/slides/a%20b.svs",)
+    assert image.uris == ("file:/data/somebody/slides/a%20b.svs",)
 
 
 def test_events_come_along(tmp_path: Path, viewer_log: Path, make_session) -> None:  # type: ignore[no-untyped-def]
