@@ -48,10 +48,8 @@ def simulate_reading(
         Targets and look-alikes, ImagePx. At least one.
     image : ImageIdentity
     pixel_size_um : float, optional
-        Micron per level-0 pixel; limits how far the reader zooms in.
-    display : Display, optional
-        :func:`~qpgaze.simulate.settings.default_display` where not given.
-    reader, tracker : optional
+        Limits how far the reader zooms in.
+    display, reader, tracker : optional
         The frozen defaults where not given.
     seed : int
         The same seed gives the same reading, to the bit, with the same NumPy.
@@ -60,14 +58,10 @@ def simulate_reading(
     tissue : shapely geometry, ImagePx, optional
         Where the reader searches; the hull of all objects where not given.
 
-    Returns
-    -------
-    Reading
-
     Raises
     ------
     UsageError
-        If there is no object, an object has no shape, ids repeat, or sizes are not positive.
+        If no object comes, one has no shape, ids repeat, or sizes are not positive.
 
     Examples
     --------
@@ -81,9 +75,8 @@ def simulate_reading(
     _check(truth, image, pixel_size_um)
     seeds = np.random.SeedSequence(seed).spawn(3)
     hand, eye, device = (np.random.Generator(np.random.PCG64(s)) for s in seeds)
-    viewer = Viewer(display, image, hand)
     person = SimulatedReader(
-        viewer,
+        Viewer(display, image, hand),
         truth,
         tissue if tissue is not None else _hull(truth, image),
         reader,
@@ -92,28 +85,37 @@ def simulate_reading(
         rng=eye,
     )
     person.read()
-    records, drawn = simulate_tracker(person.path, person.fixations, display, tracker, device)
-    limit = tracker.sync_uncertainty_us
-    sync_error = int(device.integers(-limit, limit + 1))
-    viewer_origin = int(device.integers(10**9, 10**11))
-    end_us = int(records["t_us"][-1])
     return Reading(
         session_id=session_id or uuid5(SIMULATION_NAMESPACE, f"{image.name}/{seed}"),
         seed=seed,
-        gaze=GazeSamples(records),
-        states=viewer.states(person.path.end_us, reader.keyframe_ms, viewer_origin, sync_error),
-        events=_events(person, tracker),
-        clocks=_clocks(end_us, drawn, tracker, viewer_origin, sync_error),
-        display=display,
         image=image,
         pixel_size_um=pixel_size_um,
-        reader=reader,
-        tracker=tracker,
         objects=tuple(truth),
-        fixations=tuple(person.fixations),
-        labels=tuple(person.labels),
-        extra={**drawn, "sync_error_us": sync_error, "viewer_origin_us": viewer_origin},
+        **_measure(person, display, tracker, device),
     )
+
+
+def _measure(
+    person: SimulatedReader, display: Display, tracker: TrackerSettings, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Let tracker and hook log what the reader did: the rest of a Reading."""
+    records, drawn = simulate_tracker(person.path, person.fixations, display, tracker, rng)
+    limit = tracker.sync_uncertainty_us
+    sync_error = int(rng.integers(-limit, limit + 1))
+    origin = int(rng.integers(10**9, 10**11))
+    keyframe_ms = person.settings.keyframe_ms
+    return {
+        "display": display,
+        "reader": person.settings,
+        "tracker": tracker,
+        "fixations": tuple(person.fixations),
+        "labels": tuple(person.labels),
+        "events": _events(person, tracker),
+        "gaze": GazeSamples(records),
+        "states": person.viewer.states(person.path.end_us, keyframe_ms, origin, sync_error),
+        "clocks": _clocks(int(records["t_us"][-1]), drawn, tracker, origin, sync_error),
+        "extra": {**drawn, "sync_error_us": sync_error, "viewer_origin_us": origin},
+    }
 
 
 def _check(truth: Sequence[TruthObject], image: ImageIdentity, pixel_size_um: float | None) -> None:

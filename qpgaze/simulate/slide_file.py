@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,40 +75,48 @@ def write_slide(
         )
     import tifffile
 
-    height, width = rgb.shape[:2]
-    magnification = round(10.0 / pixel_size_um, 1)
-    about = (
-        f"Aperio Image Library v12.0.0\n{width}x{height} [0,0 {width}x{height}] "
-        f"({TILE_PX}x{TILE_PX}) JPEG/YCC Q={quality}|AppMag = {magnification:g}"
-        f"|MPP = {pixel_size_um:g}|Title = synthetic"
-    )
-    common = {
+    common: dict[str, Any] = {
         "photometric": "rgb",
         "compression": "jpeg",
         "compressionargs": {"level": quality, "optimize": True},
         "subsampling": (2, 2),
         "metadata": None,
         "software": "qpgaze",
+        "description": _about(rgb, pixel_size_um, quality),
     }
-    small = reduce_by(rgb, LEVELS[-1])
     try:
         with tifffile.TiffWriter(path, byteorder="<") as tiff:
             for factor in LEVELS:
-                level = rgb if factor == 1 else reduce_by(rgb, factor)
-                per_cm = 1e4 / (pixel_size_um * factor)
-                tiff.write(
-                    level,
-                    tile=(TILE_PX, TILE_PX),
-                    description=about,
-                    resolution=(per_cm, per_cm),
-                    resolutionunit="CENTIMETER",
-                    # Aperio does not mark its levels as reduced, and readers count on that.
-                    subfiletype=0,
-                    **common,
-                )
+                _write_level(tiff, rgb, factor, pixel_size_um, common)
                 if factor == 1:
-                    tiff.write(small, rowsperstrip=small.shape[0], description=about, **common)
+                    small = reduce_by(rgb, LEVELS[-1])
+                    tiff.write(small, rowsperstrip=small.shape[0], **common)
     except OSError as error:
         raise SlideError(
             f"The slide '{path.name}' could not be written: {error.strerror or error}."
         ) from error
+
+
+def _about(rgb: npt.NDArray[np.uint8], pixel_size_um: float, quality: int) -> str:
+    """Describe the slide as Aperio does; readers take pixel size and magnification from it."""
+    height, width = rgb.shape[:2]
+    magnification = round(10.0 / pixel_size_um, 1)
+    return (
+        f"Aperio Image Library v12.0.0\n{width}x{height} [0,0 {width}x{height}] "
+        f"({TILE_PX}x{TILE_PX}) JPEG/YCC Q={quality}|AppMag = {magnification:g}"
+        f"|MPP = {pixel_size_um:g}|Title = synthetic"
+    )
+
+
+def _write_level(
+    tiff: Any, rgb: npt.NDArray[np.uint8], factor: int, pixel_size_um: float, common: dict[str, Any]
+) -> None:
+    per_cm = 1e4 / (pixel_size_um * factor)
+    tiff.write(
+        rgb if factor == 1 else reduce_by(rgb, factor),
+        tile=(TILE_PX, TILE_PX),
+        resolution=(per_cm, per_cm),
+        resolutionunit="CENTIMETER",
+        subfiletype=0,  # Aperio does not mark its levels as reduced, and readers count on that
+        **common,
+    )

@@ -20,17 +20,15 @@ from qpgaze.session import open_session
 from qpgaze.simulate import TrackerSettings
 from qpgaze.simulate.slide_file import write_slide
 from qpgaze.simulate.tissue import plan_tissue, render_tissue
-from qpgaze.workflows.sample import (
-    CaseRecipe,
-    build_sample,
-    load_sample,
+from qpgaze.workflows.sample import build_sample, load_sample
+from qpgaze.workflows.sample_build import (
     pixel_hash,
-    read_recipe,
     read_slide,
     versions_here,
     write_session,
     write_truth,
 )
+from qpgaze.workflows.sample_recipe import CaseRecipe, read_recipe
 
 ROOT = sample_dir()
 RECIPE, CASES = read_recipe(ROOT)
@@ -252,10 +250,26 @@ def test_half_a_sample_is_removed(tmp_path, monkeypatch):
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("qpgaze.workflows.sample.write_session", full)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr("qpgaze.workflows.sample_build.write_session", full)
+    with pytest.raises(QpgazeError, match="No space"):
         build_sample(tmp_path / "out", recipe=small_recipe(tmp_path))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written_is_reported(tmp_path):
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    with pytest.raises(QpgazeError, match="could not be written"):
+        build_sample(tmp_path / "file" / "out", recipe=small_recipe(tmp_path))
+
+
+def test_a_stopped_build_leaves_nothing(tmp_path):
+    def stop(_done, _total):
+        raise KeyboardInterrupt
+
+    (tmp_path / "out").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        build_sample(tmp_path / "out", recipe=small_recipe(tmp_path), progress=stop)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_damaged_sample_is_reported(tmp_path):
@@ -276,12 +290,12 @@ def test_a_damaged_sample_is_reported(tmp_path):
 
 def test_the_verb_says_what_it_made(tmp_path, monkeypatch):
     source = small_recipe(tmp_path)
-    monkeypatch.setattr("qpgaze.workflows.sample.sample_dir", lambda: source)
+    monkeypatch.setattr("qpgaze.workflows.sample_build.sample_dir", lambda: source)
     runner = CliRunner()
     first = runner.invoke(app, ["sample", "build", str(tmp_path / "one")])
     assert first.exit_code == 1
     assert "must not" in first.output
-    monkeypatch.setattr("qpgaze.workflows.sample.sample_dir", lambda: tmp_path / "one")
+    monkeypatch.setattr("qpgaze.workflows.sample_build.sample_dir", lambda: tmp_path / "one")
     result = runner.invoke(app, ["sample", "build", str(tmp_path / "two"), "--json"])
     assert result.exit_code == 0
     answer = json.loads(result.stdout)
