@@ -55,7 +55,8 @@ def export_coco(
     progress : callable(done, total), optional
         Called after each tile.
 
-    The other parameters are those of :class:`qpgaze.export.TileOptions`.
+    The others are explained by :class:`qpgaze.export.TileOptions`. The same images and arguments
+    give the same bytes, whatever the clock, the machine and the order of the images.
 
     Raises
     ------
@@ -63,11 +64,6 @@ def export_coco(
         If no object can be exported, the scale cannot be had, or the folder cannot be written.
     UsageError, SlideError
         If an argument is out of its range; if a slide cannot be read.
-
-    Notes
-    -----
-    The same images and arguments give the same bytes (with the same image codecs): nothing
-    written depends on a clock, a machine or the order of the images.
     """
     options = TileOptions(
         tile_size, mpp, downsample, pixel_size_um, overlap, min_visible, negatives, seed
