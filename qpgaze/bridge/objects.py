@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -292,19 +293,18 @@ def _ellipse_bounds(fixation: Fixation, image: ImageIdentity) -> BaseGeometry:
 def _measurements(
     label: Label, fixations: tuple[Fixation, ...], pixel_size_um: PixelSize | None
 ) -> dict[str, float]:
-    dwell = np.array([f.duration_ms for f in fixations])
-    weight = dwell if dwell.sum() > 0 else np.ones(len(fixations))
-    squares = np.array([f.spread_image_px for f in fixations]) ** 2
-    spread = float(np.sqrt(np.average(squares, weights=weight)))
-    accuracy = float(np.median([f.accuracy_image_px for f in fixations]))
-    seen_at = [f.downsample for f in fixations]
-    downsample = label.sample_downsample if len(fixations) == len(label.fixations) else seen_at
-    if not len(downsample):
-        downsample = seen_at
+    dwell = sum(f.duration_ms for f in fixations)
+    weights = [f.duration_ms if dwell > 0 else 1.0 for f in fixations]
+    squares = sum(w * f.spread_image_px**2 for w, f in zip(weights, fixations, strict=True))
+    spread = math.sqrt(squares / sum(weights))
+    accuracy = median(f.accuracy_image_px for f in fixations)
+    downsample = median(f.downsample for f in fixations)
+    if len(fixations) > 1 and len(label.sample_downsample):
+        downsample = float(np.median(label.sample_downsample))
     return {
-        keys.DWELL_MS: float(dwell.sum()),
+        keys.DWELL_MS: float(dwell),
         keys.FIXATIONS: float(len(fixations)),
-        keys.DOWNSAMPLE: float(np.median(downsample)),
+        keys.DOWNSAMPLE: float(downsample),
         **_length(spread, keys.SPREAD_UM, keys.SPREAD_PX, pixel_size_um),
         **_length(accuracy, keys.ACCURACY_UM, keys.ACCURACY_PX, pixel_size_um),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
 import numpy as np
@@ -90,6 +91,13 @@ class _Origin:
     reader: str
     tracker: str
 
+    @cached_property
+    def _codes(self) -> dict[tuple[ImageIdentity | None, int, int], int]:
+        """Which place of the view table each image and plane is."""
+        codes, at = np.unique(self.mapped.views.place, return_index=True)
+        first = [self.states[i] for i in at.tolist()]
+        return {(s.image, s.z, s.t): int(c) for s, c in zip(first, codes, strict=True)}
+
     def label(
         self,
         number: int,
@@ -104,13 +112,8 @@ class _Origin:
         mapped = self.mapped
         low = int(np.searchsorted(mapped.t_us, start_us, side="left"))
         high = int(np.searchsorted(mapped.t_us, end_us, side="right"))
-        take = mapped.reason[low:high] == LeftOut.OK
-        rows = mapped.state[low:high]
-        for row in np.unique(rows[take]):
-            state = self.states[row]
-            if (state.image, state.z, state.t) != (image, z, t):
-                take &= rows != row
-        index = low + np.flatnonzero(take)
+        on_it = mapped.views.place[mapped.state[low:high]] == self._codes.get((image, z, t), -1)
+        index = low + np.flatnonzero(on_it & (mapped.reason[low:high] == LeftOut.OK))
         return Label(
             session=self.session,
             number=number,

@@ -60,6 +60,8 @@ class ViewTable:
     cover_kind : (g, k) int16
         Index into `cover_kinds`, -1 fills up.
     cover_kinds : tuple of str
+    place : (m,) int64
+        Equal for equal image, z and t.
     segment : (m,) int64
         Changes with image, plane and zoom of a viewer, and where its view jumps; never shared by
         two viewers.
@@ -85,6 +87,7 @@ class ViewTable:
     cover_rects: FloatArray
     cover_kind: npt.NDArray[np.int16]
     cover_kinds: tuple[str, ...]
+    place: IntArray
     segment: IntArray
     pose: IntArray
     pan_start_us: IntArray
@@ -128,20 +131,21 @@ def view_table(states: Sequence[ViewerState]) -> ViewTable:
     sizes = [(i.width_px, i.height_px) if i is not None else (0, 0) for i in distinct]
     size = np.array(sizes, np.float64).reshape(-1, 2)[image]
     has_image = np.asarray(np.isfinite(matrix).all(axis=(1, 2)) & (size > 0).all(axis=1))
-    z, t = ([getattr(s, name) for s in states] for name in ("z", "t"))
-    what = np.column_stack([image, np.array(z, np.int64), np.array(t, np.int64)])
+    place = image
+    for plane in ([s.z for s in states], [s.t for s in states]):
+        low = min(plane, default=0)
+        place = place * (max(plane, default=0) - low + 1) + (np.array(plane, np.int64) - low)
     visible = np.array([s.shown and not s.iconified for s in states], dtype=np.bool_)
     visible &= (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
     # A viewer out of sight or without an image is another view than one that shows something.
-    what = np.column_stack([what, visible & has_image])
+    what = np.where(visible & has_image, place, -1)
     segment, pose, times = _changes(t_us, viewer, what, scale, matrix, box)
     focused = np.array([s.focused for s in states], dtype=np.bool_)
     group, distinct_covers = _codes([s.covers for s in states])
     rects, kind, kinds = _cover_table(distinct_covers)
     return ViewTable(
         t_us, viewer, box, visible, focused, has_image, matrix,
-        size, scale, group, rects, kind, kinds,
-        segment, pose, *times,
+        size, scale, group, rects, kind, kinds, place, segment, pose, *times,
     )  # fmt: skip
 
 
@@ -207,7 +211,7 @@ def _changes(
     segments = poses = 0
     for v in range(int(viewer.max(initial=-1)) + 1):
         rows = np.flatnonzero(viewer == v)
-        cut = (np.diff(what[rows], axis=0) != 0).any(axis=1)
+        cut = np.diff(what[rows]) != 0
         # A hook sends what QuPath computes; the last digits may waver without any zoom.
         cut |= np.abs(np.diff(downsample[rows])) > 1e-6 * downsample[rows][1:]
         cut |= _leaps(matrix[rows], box[rows]) > JUMP_SCREEN_PX * downsample[rows][1:]
