@@ -38,8 +38,6 @@ class SimulatedReader:
     settings : ReaderSettings
     closest_downsample : float
         The reader zooms in no further.
-    px_per_deg : float
-        Screen pixels per degree at the screen's centre.
     rng : numpy.random.Generator
     """
 
@@ -51,7 +49,6 @@ class SimulatedReader:
         settings: ReaderSettings,
         *,
         closest_downsample: float,
-        px_per_deg: float,
         rng: np.random.Generator,
     ) -> None:
         self.viewer = viewer
@@ -59,7 +56,7 @@ class SimulatedReader:
         self.tissue = tissue
         self.settings = settings
         self.closest = closest_downsample
-        self.px_per_deg = px_per_deg
+        self.px_per_deg = viewer.display.screen_px_per_degree()
         self.rng = rng
         self.path = EyePath()
         self.fixations: list[TruthFixation] = []

@@ -75,15 +75,10 @@ def simulate_reading(
     _check(truth, image, pixel_size_um)
     seeds = np.random.SeedSequence(seed).spawn(3)
     hand, eye, device = (np.random.Generator(np.random.PCG64(s)) for s in seeds)
-    person = SimulatedReader(
-        Viewer(display, image, hand),
-        truth,
-        tissue if tissue is not None else _hull(truth, image),
-        reader,
-        closest_downsample=reader.finest_um_per_screen_px / (pixel_size_um or 1.0),
-        px_per_deg=display.screen_px_per_degree(),
-        rng=eye,
-    )
+    where = tissue if tissue is not None else _hull(truth, image)
+    viewer = Viewer(display, image, hand)
+    closest = reader.finest_um_per_screen_px / (pixel_size_um or 1.0)
+    person = SimulatedReader(viewer, truth, where, reader, closest_downsample=closest, rng=eye)
     person.read()
     return Reading(
         session_id=session_id or uuid5(SIMULATION_NAMESPACE, f"{image.name}/{seed}"),
