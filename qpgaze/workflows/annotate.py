@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from qpgaze.gaze import IvtParameters, LabelParameters
     from qpgaze.model import Label, SlideObject
     from qpgaze.viewing import ImageIdentity
-    from qpgaze.workflows.labels import SessionLabels
 
 
 @dataclass
@@ -127,25 +126,12 @@ def annotate_project(
     """
     session = open_session(session_path)
     found = read_labels(session, ivt=ivt, rules=rules)
+    has_keys = any(event.kind == "label" for event in session.events)
+    labels = list(found.labels)
+    if fixations or (fixations is None and not has_keys):
+        labels += found.fixation_labels
     with open_project(project_path, mode="r+", backend=backend) as project:
-        ledger = Ledger.open(project.path.parent)
-        # A project that says nothing of size or pixels is asked before anything is staged.
-        wanted = _objects_by_image(found, session.events, fixations)
-        entries = _entries_for(project, list(wanted), image)
-        reports: list[ImageReport] = []
-        records: list[Record] = []
-        for identity, labels in wanted.items():
-            entry = entries[identity]
-            objects = _make_objects(labels, pixel_size_of(entry))
-            report, new = _stage(entry, objects, ledger, put_back=put_back)
-            reports.append(report)
-            records += new
-        if records:
-            project.add_classes(
-                {record.class_name: None for record in records if record.class_name}
-            )
-            project.commit()
-            ledger.append(records)
+        images = _write(project, _by_image(labels), image, put_back=put_back)
         return AnnotateReport(
             session=str(session.id),
             project=str(project.path),
@@ -154,21 +140,42 @@ def annotate_project(
             fixations=len(found.fixations),
             samples=found.samples,
             left_out=dict(found.left_out),
-            images=reports,
+            images=images,
             notes=list(found.notes),
         )
 
 
-def _objects_by_image(
-    found: SessionLabels, events: Sequence[Any], fixations: bool | None
-) -> dict[ImageIdentity, list[Label]]:
-    """Sort the labels that become objects by the image they lie on."""
-    has_keys = any(event.kind == "label" for event in events)
-    chosen = list(found.labels)
-    if fixations or (fixations is None and not has_keys):
-        chosen += found.fixation_labels
+def _write(
+    project: Project,
+    wanted: Mapping[ImageIdentity, Sequence[Label]],
+    image: str | None,
+    *,
+    put_back: bool,
+) -> list[ImageReport]:
+    """Write what is new, all images together or none, and remember it in the ledger."""
+    ledger = Ledger.open(project.path.parent)
+    # Every image is looked up before anything is staged: one that is not there stops it all.
+    entries = _entries_for(project, list(wanted), image)
+    reports: list[ImageReport] = []
+    records: list[Record] = []
+    for identity, labels in wanted.items():
+        entry = entries[identity]
+        objects = _make_objects(labels, pixel_size_of(entry))
+        report, new = _stage(entry, objects, ledger, put_back=put_back)
+        reports.append(report)
+        records += new
+    if records:
+        classes = {record.class_name: None for record in records if record.class_name}
+        project.add_classes(classes)
+        project.commit()
+        ledger.append(records)
+    return reports
+
+
+def _by_image(labels: Sequence[Label]) -> dict[ImageIdentity, list[Label]]:
+    """Sort labels by the image they lie on."""
     by_image: dict[ImageIdentity, list[Label]] = {}
-    for label in chosen:
+    for label in labels:
         by_image.setdefault(label.image, []).append(label)
     return by_image
 

@@ -10,6 +10,7 @@ from qpgaze.errors import CoverageError, EntryError, SlideError
 from qpgaze.gaze import (
     IvtParameters,
     LabelParameters,
+    MappedGaze,
     count_label_numbers,
     detect_fixations,
     make_fixation_labels,
@@ -74,23 +75,16 @@ def read_labels(
     SessionError
         If the session's files cannot be read.
     """
-    states = session.viewer_states
-    display = session.header.display
+    header, states, gaze = session.header, session.viewer_states, session.gaze
     accuracy_deg, precision_deg, assumed = session.accuracy()
-    gaze = session.gaze
-    mapped = map_samples(gaze, states, display, keyframe_us=session.header.viewer_keyframe_us)
-    left_out = {reason: n for reason, n in mapped.counts().items() if reason != "ok" and n}
-    if sum(left_out.values()) == len(gaze):
-        raise CoverageError(
-            f"None of the {len(gaze)} gaze samples lies on a slide ({_in_words(left_out)}).",
-            hint="Look at both with 'qpgaze inspect' and 'qpgaze validate'.",
-        )
+    mapped = map_samples(gaze, states, header.display, keyframe_us=header.viewer_keyframe_us)
+    left_out = _left_out(mapped)
     fixations = detect_fixations(
         gaze,
         mapped,
         states,
-        display,
-        parameters=ivt or IvtParameters(),
+        header.display,
+        parameters=ivt,
         accuracy_deg=accuracy_deg,
         sync_uncertainty_us=session.sync_uncertainty_us,
     )
@@ -98,33 +92,35 @@ def read_labels(
         "accuracy_deg": accuracy_deg,
         "precision_deg": precision_deg,
         "assumed_accuracy": assumed,
-        "reader": session.header.pseudonym,
-        "tracker": session.header.tracker,
+        "reader": header.pseudonym,
+        "tracker": header.tracker,
     }
+    events = session.events
     labelling = make_labels(
-        session.id,
-        mapped,
-        states,
-        fixations,
-        session.events,
-        parameters=rules or LabelParameters(),
-        **about,
+        session.id, mapped, states, fixations, events, parameters=rules, **about
     )
+    first = count_label_numbers(events) + 1
     return SessionLabels(
         labels=labelling.labels,
         fixations=fixations,
         fixation_labels=make_fixation_labels(
-            session.id,
-            mapped,
-            states,
-            fixations,
-            first_number=count_label_numbers(session.events) + 1,
-            **about,
+            session.id, mapped, states, fixations, first_number=first, **about
         ),
         left_out=left_out,
         samples=len(gaze),
         notes=(*session.notes, *labelling.notes),
     )
+
+
+def _left_out(mapped: MappedGaze) -> dict[str, int]:
+    """Count what lies on no slide, by reason; refuse gaze of which nothing lies on one."""
+    left_out = {reason: n for reason, n in mapped.counts().items() if reason != "ok" and n}
+    if sum(left_out.values()) == len(mapped):
+        raise CoverageError(
+            f"None of the {len(mapped)} gaze samples lies on a slide ({_in_words(left_out)}).",
+            hint="Look at both with 'qpgaze inspect' and 'qpgaze validate'.",
+        )
+    return left_out
 
 
 def _in_words(left_out: Mapping[str, int]) -> str:
