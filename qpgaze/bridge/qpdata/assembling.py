@@ -79,7 +79,7 @@ class Assembler(JavaWriter):
         self.new_of: npt.NDArray[np.int64] = np.full(len(table.start), -1, dtype=np.int64)
         self._old_texts: dict[str, int] = {}
         self._old_classes: dict[str, ClassDesc] = {}
-        for handle, value in enumerate(scan.reader.values):
+        for handle, value in scan.reader.values.items():
             if type(value) is str:
                 self._old_texts.setdefault(value, handle)
             elif type(value) is ClassDesc:

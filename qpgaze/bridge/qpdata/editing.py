@@ -8,11 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
+import numpy as np
+
 from qpgaze.bridge.qpdata import content
 from qpgaze.bridge.qpdata.assembling import Assembler, HandleTable
+from qpgaze.bridge.qpdata.columns import object_ids
 from qpgaze.bridge.qpdata.encoding import ObjectWriter, Shared, check
 from qpgaze.bridge.qpdata.javatypes import JavaObject
-from qpgaze.bridge.qpdata.reading import object_ids
 from qpgaze.bridge.qpdata.records import PathClass
 from qpgaze.bridge.qpdata.regions import regions, title
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
@@ -90,7 +92,7 @@ class _EditShared(Shared):
         super().__init__(out, class_colors)
         self._out = out
         self._old: dict[object, int] = {}
-        for handle, value in enumerate(scan.reader.values):
+        for handle, value in scan.reader.values.items():
             if type(value) is JavaObject:
                 name = value.desc.name
                 if name in ("java.lang.Boolean", "java.lang.Integer"):
@@ -173,16 +175,16 @@ class _Edit:
                 raise ConflictError(f"The image already has an object {title(o)}.")
         for o in (*add, *replace):
             check(o)
-        raws = self.scan.raws
         for o, number in zip(replace, self.new_content, strict=True):
-            if raws[number].kind != o.kind or o.kind == "cell":
+            kind = self.scan.raw(number).kind
+            if kind != o.kind or kind == "cell":
                 raise UnsupportedDataError(
-                    f"Expected a {raws[number].kind} without nucleus in place of "
+                    f"Expected a {kind} without nucleus in place of "
                     f"{title(o)}, but a {o.kind} came.",
                     hint="Change cells and TMA cores in QuPath.",
                 )
         for number in self.gone:
-            if raws[number].kind == "tma_core":
+            if self.scan.raw(number).kind == "tma_core":
                 raise UnsupportedDataError(
                     f"The object {self.ids[number]} is a core of the TMA grid; cores are not "
                     "removed here.",
@@ -192,8 +194,7 @@ class _Edit:
     def _refuse_shared(self, table: HandleTable) -> None:
         """Refuse to take out an object with children that other content refers to."""
         scan = self.scan
-        parents = {raw.parent for raw in scan.raws}
-        for number in self.gone & parents:
+        for number in self.gone & set(scan.parents.tolist() if self.gone else ()):
             users = table.ref_at[table.target == scan.handles[number]]
             if ((users < scan.starts[number]) | (users >= scan.ends[number])).any():
                 raise UnsupportedDataError(
@@ -206,24 +207,20 @@ class _Edit:
 
     def _child_counts(self) -> dict[int, int]:
         """Return the new number of children of each object for which it changes."""
-        raws, gone = self.scan.raws, self.gone
+        parents, gone = self.scan.parents, self.gone
+        children = np.bincount(parents[1:], minlength=len(parents))
         change: defaultdict[int, int] = defaultdict(int)
         heirs: dict[int, int] = {}
         for number in sorted(gone):
-            parent = raws[number].parent
-            heirs[number] = heirs.get(parent, parent)
-            change[heirs[number]] -= 1
-        children: defaultdict[int, int] = defaultdict(int)
-        for raw in raws[1:]:
-            children[raw.parent] += 1
-        for number, heir in heirs.items():
-            change[heir] += children[number]
+            parent = int(parents[number])
+            heir = heirs[number] = heirs.get(parent, parent)
+            change[heir] += int(children[number]) - 1
         for parent_id, members in self.below.items():
             number = 0 if parent_id is None else self.place_of.get(parent_id, -1)
             if number >= 0:
                 change[number] += len(members)
         touched = {n for n in change if n not in gone} | set(self.new_content)
-        return {n: children[n] + change[n] for n in touched}
+        return {n: int(children[n]) + change[n] for n in touched}
 
     def write(self) -> None:
         """Write the new stream."""
@@ -231,8 +228,8 @@ class _Edit:
         counts = self._child_counts()
         steps: list[tuple[int, bool, int]] = []  # where, whether it is an object's begin, which
         for number in set(counts) | self.gone:
-            steps.append((scan.starts[number], True, number))
-            steps.append((scan.tails[number], False, number))
+            steps.append((int(scan.starts[number]), True, number))
+            steps.append((int(scan.tails[number]), False, number))
         steps.sort()
         at = 0
         for where, is_head, number in steps:
@@ -244,14 +241,14 @@ class _Edit:
     def _head(self, number: int, children: int) -> int:
         """Write an object up to its children, and say where the old stream goes on."""
         scan, out = self.scan, self.out
-        body = scan.counts[number] + 4
+        body = int(scan.counts[number]) + 4
         if number in self.gone:
             return body
         if number in self.new_content:
             o = self._replace[self.new_content[number]]
             out.new_of[scan.handles[number]] = self.writer.head(o, children)
         else:
-            out.copy(scan.starts[number], body)
+            out.copy(int(scan.starts[number]), body)
             out.out[-4:] = children.to_bytes(4, "big")
         return body
 
@@ -260,14 +257,14 @@ class _Edit:
         scan = self.scan
         self._children(None if number == 0 else self.ids[number])
         if number in self.gone:
-            return scan.ends[number]
+            return int(scan.ends[number])
         if number in self.new_content:
             i = self.new_content[number]
-            o, raw = self._replace[i], scan.raws[number]
+            o, raw = self._replace[i], scan.raw(number)
             same = raw.path_class is not None and raw.path_class.name == o.class_name
             self.writer.tail(o, self.replaced[i], raw.probability if same else math.nan)
-            return scan.ends[number]
-        return scan.tails[number]
+            return int(scan.ends[number])
+        return int(scan.tails[number])
 
     def _children(self, parent: UUID | None) -> None:
         """Write the new objects below one, each with its own, however deep."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 from array import array
-from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +27,6 @@ from qpgaze.bridge.qpdata.javatypes import (
     ENUM,
     EXCEPTION,
     EXTERNALIZABLE,
-    LAZY,
     LONGSTRING,
     MAX_DEPTH,
     NULL,
@@ -64,21 +62,25 @@ class JavaReader:
 
     Attributes
     ----------
-    values : list
-        By handle index, the value or ``LAZY``.
+    values : dict of int to value
+        By handle index; a value that was passed over without being read is missing.
+    given : int
+        How many handles were given out.
     refs : array of int64
         Offsets of the four bytes of every reference passed, ascending.
     def_handle, def_start, def_assign, def_end : array of int64
         For each handle that was read one by one: its index, where its element begins, the offset
         at which the handle is given out, and where its element ends.
     locate : callable or None
-        Gives the offset of the element that a lazy handle belongs to.
+        Says where the element of a missing handle begins, and how many handles were given out
+        before it.
     """
 
     def __init__(self, data: bytes, pos: int = 0) -> None:
         self.data = data
         self.pos = pos
-        self.values: list[Any] = []
+        self.values: dict[int, Any] = {}
+        self.given = 0
         self.refs = array("q")
         self.def_handle = array("q")
         self.def_start = array("q")
@@ -100,11 +102,12 @@ class JavaReader:
 
     def _assign(self, start: int, value: Any) -> int:
         slot = len(self.def_handle)
-        self.def_handle.append(len(self.values))
+        self.def_handle.append(self.given)
         self.def_start.append(start)
         self.def_assign.append(self.pos)
         self.def_end.append(-1)
-        self.values.append(value)
+        self.values[self.given] = value
+        self.given += 1
         return slot
 
     def resolve(self, handle: int) -> Any:
@@ -115,28 +118,19 @@ class JavaReader:
         ProjectError
             If nothing of that handle came before.
         """
-        if not 0 <= handle < len(self.values):
+        try:
+            return self.values[handle]
+        except KeyError:
+            pass
+        if not 0 <= handle < self.given or self.locate is None:
             raise damaged(self.pos, "a reference to something that does not come before it")
-        value = self.values[handle]
-        if value is LAZY:
-            value = self._late(handle)
-        return value
-
-    def _late(self, handle: int) -> Any:
-        slot = bisect_left(self.def_handle, handle)
-        if slot < len(self.def_handle) and self.def_handle[slot] == handle:
-            start, first = self.def_start[slot], handle
-        elif self.locate is not None:
-            start, first = self.locate(handle)
-        else:
+        late = JavaReader(self.data)
+        late.pos, late.given = self.locate(handle)
+        late.values, late.locate = self.values, self.locate
+        late.value()
+        if handle not in self.values:
             raise unsupported(self.pos, "a reference to a value that was passed over")
-        other = JavaReader(self.data, start)
-        other.values = self.values[:first]
-        other.locate = self.locate
-        other.value()
-        value = other.values[handle]
-        self.values[handle] = value
-        return value
+        return self.values[handle]
 
     def reference(self) -> Any:
         """Read a reference whose tag is at the current offset, and return what it refers to."""
@@ -252,7 +246,7 @@ class JavaReader:
         name = self._utf()
         suid, flags, count = _DESC_HEAD.unpack_from(self.data, self.pos)
         self.pos += 8
-        desc = ClassDesc(name, suid, len(self.values), flags)
+        desc = ClassDesc(name, suid, self.given, flags)
         slot = self._assign(begin, desc)
         self.pos += 3
         desc.fields = tuple(self._field() for _ in range(count))
@@ -284,7 +278,7 @@ class JavaReader:
         desc = self.class_desc()
         if desc is None:
             raise damaged(begin, "an object without a class")
-        obj = JavaObject(desc, len(self.values))
+        obj = JavaObject(desc, self.given)
         return obj, self._assign(begin, obj)
 
     def end_object(self, slot: int) -> None:
@@ -328,7 +322,7 @@ class JavaReader:
         if desc is None or len(desc.name) < 2 or desc.name[0] != "[":
             raise damaged(begin, "an array without a proper class")
         code = desc.name[1]
-        found = JavaArray(desc, len(self.values), code, 0)
+        found = JavaArray(desc, self.given, code, 0)
         slot = self._assign(begin, found)
         count = _I32.unpack_from(self.data, self.pos)[0]
         self.pos += 4
@@ -348,7 +342,7 @@ class JavaReader:
         desc = self.class_desc()
         if desc is None:
             raise damaged(begin, "a class without a description")
-        found = JavaClass(desc, len(self.values))
+        found = JavaClass(desc, self.given)
         self.def_end[self._assign(begin, found)] = self.pos
         return found
 
@@ -358,7 +352,7 @@ class JavaReader:
         desc = self.class_desc()
         if desc is None:
             raise damaged(begin, "a constant without a class")
-        found = JavaEnum(desc, len(self.values))
+        found = JavaEnum(desc, self.given)
         slot = self._assign(begin, found)
         constant = self.value()
         if not isinstance(constant, str):

@@ -23,13 +23,6 @@ WRITE_METHOD, SERIALIZABLE, EXTERNALIZABLE, BLOCK_DATA = 1, 2, 4, 8
 PRIMITIVES: Final = {"B": "b", "C": "H", "D": "d", "F": "f", "I": "i", "J": "q", "S": "h", "Z": "?"}
 
 
-class Lazy:
-    """Stands for the value of a handle that was passed over without being read."""
-
-
-LAZY: Final = Lazy()
-
-
 @dataclass(eq=False)
 class ClassDesc:
     """A class descriptor.

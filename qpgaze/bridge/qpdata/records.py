@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from shapely.geometry.base import BaseGeometry
 
 from qpgaze.model import SlideObject
+
+if TYPE_CHECKING:
+    from qpgaze.bridge.qpdata.scan import Scan
 
 ID_KEY: Final = "Object ID"
 """Metadata key under which QuPath 0.4 and later keep the object's id in a version 3 file."""
@@ -54,14 +58,11 @@ class Raw:
     """One object's content before shapes and ids are made of it."""
 
     __slots__ = (
-        "color", "depth", "description", "index", "kind", "locked", "measurements", "metadata",
-        "missing", "name", "nucleus", "parent", "path_class", "probability", "roi", "uid",
+        "color", "description", "kind", "locked", "measurements", "metadata", "missing", "name",
+        "nucleus", "path_class", "probability", "roi", "uid",
     )  # fmt: skip
 
     kind: str
-    depth: int
-    parent: int
-    index: int
     uid: str | None
     name: str | None
     color: int | None
@@ -119,8 +120,6 @@ class QpData:
     ----------
     objects : tuple of SlideObject
         Parents before children, in the file's order.
-    details : tuple of QupathObject
-        The same objects with what only QuPath knows.
     qupath_version : str
         Version that saved the file, empty where it does not say.
     header : mapping
@@ -141,10 +140,11 @@ class QpData:
         Colours (0xRRGGBB) of the classes in the order in which they first occur; classes without
         a colour are left out.
     root_id : UUID or None
+    scan : Scan
+        Where everything lies.
     """
 
     objects: tuple[SlideObject, ...]
-    details: tuple[QupathObject, ...]
     qupath_version: str
     header: Mapping[str, Any]
     server_json: str
@@ -154,5 +154,12 @@ class QpData:
     workflow_steps: int
     properties: Mapping[str, Any]
     class_colors: Mapping[str, int]
-    root_id: UUID | None = None
-    root_metadata: Mapping[str, str] = field(default_factory=dict)
+    root_id: UUID | None
+    scan: Scan = field(repr=False)
+
+    @cached_property
+    def details(self) -> tuple[QupathObject, ...]:
+        """The same objects with what only QuPath knows; made when first asked for."""
+        from qpgaze.bridge.qpdata.details import make_details
+
+        return make_details(self.scan, self.objects)

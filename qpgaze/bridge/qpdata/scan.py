@@ -1,7 +1,8 @@
 """One pass over a ``data.qpdata``: its parts, its objects, and where each of them lies.
 
 The layout is that of QuPath 0.3 - 0.7 (data file version 3). Children are walked with a stack of
-our own, so that a deep hierarchy costs no Python recursion.
+our own, so that a deep hierarchy costs no Python recursion; objects laid out like earlier ones are
+recognised, not read (:mod:`~qpgaze.bridge.qpdata.templates`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import gc
 import json
 import struct
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -17,27 +19,30 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from qpgaze.bridge.qpdata import content
+from qpgaze.bridge.qpdata import content, objects
 from qpgaze.bridge.qpdata.javastream import JavaReader
 from qpgaze.bridge.qpdata.javatypes import (
-    ENDBLOCKDATA,
-    EXTERNALIZABLE,
     OBJECT,
     STREAM_HEADER,
-    ClassDesc,
     JavaEnum,
     JavaObject,
     damaged,
 )
-from qpgaze.bridge.qpdata.records import DESCRIPTION_KEY, ID_KEY, KINDS, ROOT, Raw
+from qpgaze.bridge.qpdata.records import Raw
+from qpgaze.bridge.qpdata.templates import Rows, Template, Templates
 from qpgaze.errors import ProjectError, UnsupportedDataError
 
 HIERARCHY: Final = "qupath.lib.objects.hierarchy.PathObjectHierarchy"
-PATH_OBJECT: Final = "qupath.lib.objects.PathObject"
 IntArray = npt.NDArray[np.int64]
 _VERSION_TEXT: Final = "Data file version "
-_INT, _DOUBLE = struct.Struct(">i"), struct.Struct(">d")
 _MAX_LEVELS: Final = 10_000
+_PARTS: Final = {
+    "java.util.Locale": "locale",
+    "java.util.HashMap": "properties",
+    "java.util.LinkedHashMap": "properties",
+    "qupath.lib.color.ColorDeconvolutionStains": "stains",
+    "qupath.lib.plugins.workflow.Workflow": "workflow",
+}
 
 
 @contextmanager
@@ -58,47 +63,105 @@ def quick_and_guarded(data: bytes) -> Iterator[None]:
 
 
 class Scan:
-    """What one pass found.
+    """What one pass found; objects are numbered in the file's order, the root is number 0.
 
     Attributes
     ----------
     data : bytes
     reader : JavaReader
-        Its handles and references.
+        Its handles and references, but for those of recognised objects.
     header_text : str
         The file's own JSON.
+    header : dict
+        The same, parsed.
     parts : dict of str to value
         ``locale``, ``image_type``, ``stains``, ``workflow``, ``properties`` as they came.
-    raws : list of Raw
-        The root first, then every object, parents before children.
-    starts, counts, tails, ends, handles : array of int64
-        For each of `raws`: where its element begins, where the four bytes of its number of
-        children are, where its content goes on after the last child, where it ends; the index of
-        its handle.
+    starts, counts, tails, ends : (n,) int64
+        For each object: where its element begins, where the four bytes of its number of children
+        are, where its content goes on after the last child, where it ends.
+    handles, parents, places, depths : (n,) int64
+        Its handle's index, its parent's number (-1), its place among its siblings, its depth.
+    rows : list of Rows
+        The recognised objects.
     """
+
+    starts: IntArray
+    counts: IntArray
+    tails: IntArray
+    ends: IntArray
+    handles: IntArray
+    parents: IntArray
+    places: IntArray
+    depths: IntArray
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.reader = JavaReader(data)
+        self.reader.locate = self._locate
         self.header_text = ""
         self.header: dict[str, Any] = {}
         self.parts: dict[str, Any] = {}
-        self.raws: list[Raw] = []
-        self.starts, self.counts = array("q"), array("q")
-        self.tails, self.ends = array("q"), array("q")
-        self.handles = array("q")
+        self.rows: list[Rows] = []
+        self.read: dict[int, Raw] = {}
+        self._open: dict[int, objects.Parts] = {}
+        self._templates = Templates()
+        self._which = array("h")
+        self._columns = {name: array("q") for name in Scan.__annotations__}
         with quick_and_guarded(data):
             self._file()
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def raw(self, number: int) -> Raw:
+        """Return an object's content, reading it now if it was only recognised."""
+        found = self.read.get(number)
+        if found is None:
+            late = JavaReader(self.data, int(self.starts[number]))
+            late.given, late.values = int(self.handles[number]), self.reader.values
+            late.locate = self._locate
+            found = Raw()
+            parts, _, _, _ = objects.read_head(late, found, is_root=False)
+            objects.read_tail(late, found, parts)
+        return found
+
+    def object_of(self, handle: int) -> int:
+        """Return the number of the object with a handle, -1 if that is no object's."""
+        number = int(np.searchsorted(self.handles, handle))
+        if number < len(self.handles) and self.handles[number] == handle:
+            return number
+        return -1
+
+    # -- handles -------------------------------------------------------------------------------
 
     def definitions(self) -> tuple[IntArray, IntArray, IntArray]:
         """Return where each handle's element begins, where it is given out, where it ends."""
         reader = self.reader
-        columns = (reader.def_start, reader.def_assign, reader.def_end)
-        return tuple(np.array(column, dtype=np.int64) for column in columns)  # type: ignore[return-value]
+        table = np.full((3, reader.given), -1, dtype=np.int64)
+        own = np.array(reader.def_handle, dtype=np.int64)
+        for row, column in enumerate((reader.def_start, reader.def_assign, reader.def_end)):
+            table[row, own] = np.array(column, dtype=np.int64)
+        for rows in self.rows:
+            for i, places in enumerate(rows.template.defs):
+                for row, place in enumerate(places):
+                    table[row, rows.handles + i] = rows.at(place)
+        return table[0], table[1], table[2]
 
     def references(self) -> IntArray:
         """Return the offsets of the handles of all references, ascending."""
-        return np.array(self.reader.refs, dtype=np.int64)
+        found = [np.array(self.reader.refs, dtype=np.int64)]
+        found += [rows.at(place) for rows in self.rows for place in rows.template.refs]
+        return np.sort(np.concatenate(found))
+
+    def _locate(self, handle: int) -> tuple[int, int]:
+        """Say where the element of a recognised object's handle begins."""
+        handles = self._columns["handles"] if self._columns else self.handles
+        number = bisect_right(handles, handle) - 1
+        which = self._which[number] if number >= 0 else -1
+        if which < 0:
+            raise content.unknown("a reference into an object that was not read")
+        starts = self._columns["starts"] if self._columns else self.starts
+        return int(starts[number]), int(handles[number])
 
     # -- the file ------------------------------------------------------------------------------
 
@@ -110,8 +173,7 @@ class Scan:
                 hint="Restore it from the .bkp beside it or from a backup.",
             )
         reader.pos = 4
-        size = self.data[5]
-        mark = reader.block(size)[2:].decode("ascii", "replace")
+        mark = reader.block(self.data[5])[2:].decode("ascii", "replace")
         if not mark.startswith(_VERSION_TEXT):
             raise ProjectError("This Java object stream holds no image data of QuPath.")
         if mark != _VERSION_TEXT + "3":
@@ -119,19 +181,18 @@ class Scan:
                 f"Expected data file version 3, but {mark[len(_VERSION_TEXT) :]} came.",
                 hint="Open the image in QuPath 0.3 - 0.7 and save it there once.",
             )
-        header = reader.value()
-        if not isinstance(header, str):
-            raise content.unknown("no JSON about itself")
-        self._header(header)
+        self._header(reader.value())
         while (item := self._part()) != "EOF":
             if isinstance(item, str):
                 raise content.unknown(f"a text {item[:40]!r} among its parts")
         if reader.pos != len(self.data):
             raise damaged(reader.pos, f"{len(self.data) - reader.pos} bytes follow its end")
-        if not self.raws:
+        if self._columns:
             raise content.unknown("no object hierarchy")
 
-    def _header(self, text: str) -> None:
+    def _header(self, text: Any) -> None:
+        if not isinstance(text, str):
+            raise content.unknown("no JSON about itself")
         self.header_text = text
         try:
             self.header = json.loads(text)
@@ -155,111 +216,154 @@ class Scan:
             self._hierarchy(obj, slot)
             return obj
         reader.finish_object(obj, slot)
-        short = {
-            "java.util.Locale": "locale",
-            "java.util.HashMap": "properties",
-            "java.util.LinkedHashMap": "properties",
-        }.get(name, {"ColorDeconvolutionStains": "stains"}.get(name.rpartition(".")[2], ""))
-        if not short and name.endswith(".Workflow"):
-            short = "workflow"
-        if not short:
+        if name not in _PARTS:
             raise content.unknown(f"{name} among its parts")
-        self.parts[short] = obj
+        self.parts[_PARTS[name]] = obj
         return obj
 
     def _hierarchy(self, obj: JavaObject, slot: int) -> None:
         reader = self.reader
-        if self.raws or [f[1] for f in obj.desc.fields] != ["rootObject", "tmaGrid"]:
+        if not self._columns or [f[1] for f in obj.desc.fields] != ["rootObject", "tmaGrid"]:
             raise content.unknown("an object hierarchy with other fields than usual")
         self._tree()
-        obj.fields["tmaGrid"] = grid = reader.value()
+        self._finish()
+        grid = reader.value()
         reader.end_object(slot)
         if grid is not None:
-            known = set(self.handles)
             for core in content.java_list(getattr(grid, "fields", {}).get("cores")):
-                if not isinstance(core, JavaObject) or core.handle not in known:
+                if not isinstance(core, JavaObject) or self.object_of(core.handle) < 0:
                     raise content.unknown("a TMA core outside the object hierarchy")
 
     # -- objects -------------------------------------------------------------------------------
 
     def _tree(self) -> None:
         """Read the root object and everything under it."""
-        open_objects: list[tuple[int, int, int]] = []  # index, slot, children left to read
-        index, slot, left = self._head(-1, 0, 0)
-        done = 0
+        waiting: list[tuple[int, int, int, int]] = []  # number, slot, children left, next place
+        number, slot, left = self._head(-1, 0, 0)
+        place = 0
         while True:
             if left:
-                open_objects.append((index, slot, left - 1))
-                if len(open_objects) > _MAX_LEVELS:
+                quick = self._recognise(number, len(waiting) + 1, place, left)
+                place, left = place + quick, left - quick
+            if left:
+                waiting.append((number, slot, left - 1, place + 1))
+                if len(waiting) > _MAX_LEVELS:
                     raise content.unknown(f"objects nested more than {_MAX_LEVELS} deep")
-                index, slot, left = self._head(index, len(open_objects), done)
-                done = 0
+                number, slot, left = self._head(number, len(waiting), place)
+                place = 0
                 continue
-            self._tail(index, slot)
-            if not open_objects:
+            self._tail(number, slot)
+            if not waiting:
                 return
-            done = self.raws[index].index + 1
-            index, slot, left = open_objects.pop()
+            number, slot, left, place = waiting.pop()
 
-    def _head(self, parent: int, depth: int, number: int) -> tuple[int, int, int]:
+    def _place(self, parent: int, depth: int, place: int, count: int) -> None:
+        """Note where in the hierarchy the next objects lie."""
+        columns = self._columns
+        columns["parents"].extend(array("q", [parent]) * count)
+        columns["depths"].extend(array("q", [depth]) * count)
+        columns["places"].extend(range(place, place + count))
+
+    def _recognise(self, parent: int, depth: int, place: int, left: int) -> int:
+        """Pass over children laid out like earlier objects; return how many."""
+        find, data, reader = self._templates.find, self.data, self.reader
+        if not self._templates.all:
+            return 0
+        starts, handles = self._columns["starts"], self._columns["handles"]
+        which, given, pos = self._which, reader.given, reader.pos
+        before = len(which)
+        for _ in range(left):
+            found = find(data, pos)
+            if found is None:
+                break
+            starts.append(pos)
+            handles.append(given)
+            template, pos = found
+            which.append(template.number)
+            given += template.given
+        reader.given, reader.pos = given, pos
+        count = len(which) - before
+        if count:
+            self._place(parent, depth, place, count)
+            unknown = array("q", [-1]) * count
+            for name in ("counts", "tails", "ends"):
+                self._columns[name].extend(unknown)
+        return count
+
+    def _head(self, parent: int, depth: int, place: int) -> tuple[int, int, int]:
         """Read an object up to its number of children."""
-        reader = self.reader
-        index = len(self.raws)
-        self.starts.append(reader.pos)
-        obj, slot = reader.begin_object()
+        reader, columns = self.reader, self._columns
+        number = len(self._which)
+        columns["starts"].append(reader.pos)
         raw = Raw()
-        raw.kind = self._kind(obj.desc, parent)
-        raw.depth, raw.parent, raw.index = depth, parent, number
-        raw.name = content.text(reader.value(), "an object's name")
-        raw.color = content.boxed(reader.value(), "java.lang.Integer")
-        item = reader.value()
-        pairs: dict[str, str] = {}
-        if isinstance(item, JavaObject) and item.desc.name == content.METADATA_MAP:
-            pairs = content.metadata(item)
-            item = reader.value()
-        raw.uid = pairs.pop(ID_KEY, None)
-        raw.description = pairs.pop(DESCRIPTION_KEY, None)
-        raw.metadata = pairs
-        raw.measurements = content.measurements(self.data, item)
-        self.counts.append(reader.pos + 2)
-        (children,) = _INT.unpack(reader.block(4))
-        if children < 0 or children > len(self.data):
-            raise damaged(reader.pos, f"an object with {children} children")
-        self.tails.append(-1)
-        self.ends.append(-1)
-        self.handles.append(obj.handle)
-        self.raws.append(raw)
-        return index, slot, children
+        parts, handle, slot, children = objects.read_head(reader, raw, is_root=parent < 0)
+        columns["handles"].append(handle)
+        columns["counts"].append(parts.count_at)
+        columns["tails"].append(-1)
+        columns["ends"].append(-1)
+        self._place(parent, depth, place, 1)
+        self._which.append(-1)
+        self.read[number] = raw
+        self._open[number] = parts
+        return number, slot, children
 
-    def _kind(self, desc: ClassDesc, parent: int) -> str:
-        kind = "root" if desc.name == ROOT else KINDS.get(desc.name)
-        if kind is None or not desc.flags & EXTERNALIZABLE or desc.levels[0].name != PATH_OBJECT:
-            raise content.unknown(f"an object of class {desc.name}")
-        if (kind == "root") != (parent < 0):
-            raise content.unknown("a root object in a place of its own")
-        return kind
-
-    def _tail(self, index: int, slot: int) -> None:
-        """Read what follows an object's children."""
-        reader, raw = self.reader, self.raws[index]
-        self.tails[index] = reader.pos
-        raw.locked, raw.path_class, raw.roi, raw.nucleus = False, None, None, None
-        raw.missing = False
-        if raw.kind != "root":
-            item = reader.value()
-            if isinstance(item, JavaObject) and item.desc.name == "java.lang.Boolean":
-                raw.locked = bool(content.boxed(item, "java.lang.Boolean"))
-                item = reader.value()
-            raw.path_class = content.path_class(item)
-            raw.roi = content.roi(self.data, reader.value())
-            if raw.kind == "tma_core":
-                block = reader.block(9)
-                raw.missing = block[8] != 0
-            else:
-                block = reader.block(8)
-            (raw.probability,) = _DOUBLE.unpack(block[:8])
-            if raw.kind == "cell":
-                raw.nucleus = content.roi(self.data, reader.value())
-        reader.expect(ENDBLOCKDATA, "the end of an object")
+    def _tail(self, number: int, slot: int) -> None:
+        """Read what follows an object's children, and learn its layout if it has none."""
+        reader, columns = self.reader, self._columns
+        raw, parts = self.read[number], self._open.pop(number)
+        tail = columns["tails"][number] = reader.pos
+        objects.read_tail(reader, raw, parts)
         reader.end_object(slot)
-        self.ends[index] = reader.pos
+        columns["ends"][number] = reader.pos
+        childless = tail == parts.count_at + 4 and number == len(self._which) - 1
+        if childless and number and self._templates.learning:
+            self._learn(number, raw, parts, slot)
+
+    def _learn(self, number: int, raw: Raw, parts: objects.Parts, slot: int) -> None:
+        reader = self.reader
+        start, end = self._columns["starts"][number], reader.pos
+        if reader.def_start[slot] != start or reader.given - reader.def_handle[slot] != (
+            len(reader.def_handle) - slot
+        ):
+            return  # pragma: no cover - a handle of another object in between
+        gaps = objects.gaps(reader, raw, parts, slot)
+        if gaps is None or (slot and reader.def_start[slot - 1] >= start):
+            return  # it describes its own class, as only the first of its kind does
+        template = self._templates.learn(self.data, (start, end), gaps, raw)
+        if template is not None:
+            self._complete(template, parts, slot, start)
+
+    def _complete(self, template: Template, parts: objects.Parts, slot: int, start: int) -> None:
+        """Note where a new template's handles and references lie."""
+        reader = self.reader
+        template.count_at = template.place(parts.count_at)
+        template.given = len(reader.def_handle) - slot
+        template.defs = [
+            tuple(
+                map(template.place, (reader.def_start[s], reader.def_assign[s], reader.def_end[s]))
+            )
+            for s in range(slot, len(reader.def_handle))
+        ]
+        for at in reversed(reader.refs):
+            if at < start:
+                break
+            template.refs.append(template.place(at))
+
+    def _finish(self) -> None:
+        """Turn the columns into arrays, and check what recognising left open."""
+        columns = {name: np.array(column, dtype=np.int64) for name, column in self._columns.items()}
+        self._columns = {}
+        for name, column in columns.items():
+            setattr(self, name, column)
+        which = np.array(self._which, dtype=np.int64)
+        for template in self._templates.all:
+            numbers = np.flatnonzero(which == template.number)
+            if len(numbers):
+                rows = Rows(
+                    template, self.data, numbers, self.starts[numbers], self.handles[numbers]
+                )
+                self.counts[numbers] = rows.at(template.count_at)
+                self.tails[numbers] = self.counts[numbers] + 4
+                self.ends[numbers] = rows.ends
+                rows.check(self.reader)
+                self.rows.append(rows)

@@ -7,7 +7,6 @@ even-odd rule, what its rings enclose.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -16,49 +15,40 @@ import shapely
 from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
-from qpgaze.bridge.qpdata.records import Roi
 from qpgaze.errors import UnsupportedDataError
 
 ELLIPSE_CORNERS: Final = 64
 _TURN = np.arange(ELLIPSE_CORNERS) * (2 * np.pi / ELLIPSE_CORNERS)
 _COS, _SIN = np.cos(_TURN), np.sin(_TURN)
 _QUARTER: Final = ELLIPSE_CORNERS // 4
-_EMPTY: Final = shapely.Polygon()
+EMPTY: Final = shapely.Polygon()
 
 
-def geometries(rois: Sequence[Roi | None]) -> list[BaseGeometry]:
-    """Build the geometries of many regions.
+def build_kind(kind: str, shapes: Sequence[Any]) -> Any:
+    """Build the geometries of many regions of one kind.
 
     Parameters
     ----------
-    rois : sequence of Roi or None
+    kind : str
+        QuPath's class (``RectangleROI``).
+    shapes : sequence
+        As :class:`~qpgaze.bridge.qpdata.records.Roi` holds them; (n, 4) array for boxes.
 
     Returns
     -------
-    list of shapely geometry, ImagePx
-        In the same order; an empty polygon for None.
+    (n,) array of shapely geometry, ImagePx
 
     Raises
     ------
     UnsupportedDataError
         If a region is no geometry (broken WKB, NaN corners).
     """
-    out: list[BaseGeometry] = [_EMPTY] * len(rois)
-    groups: defaultdict[str, list[int]] = defaultdict(list)
-    for i, region in enumerate(rois):
-        if region is not None:
-            groups[region.kind].append(i)
-    for kind, members in groups.items():
-        shapes = [rois[i].shape for i in members]  # type: ignore[union-attr]
-        try:
-            made = _BUILDERS[kind](shapes)
-        except (ShapelyError, ValueError) as error:
-            raise UnsupportedDataError(
-                f"The image's data holds a {kind} that is no proper shape ({error})."
-            ) from error
-        for i, geometry in zip(members, made, strict=True):
-            out[i] = geometry
-    return out
+    try:
+        return _BUILDERS[kind](shapes)
+    except (ShapelyError, ValueError) as error:
+        raise UnsupportedDataError(
+            f"The image's data holds a {kind} that is no proper shape ({error})."
+        ) from error
 
 
 def ellipse(x: float, y: float, x2: float, y2: float) -> BaseGeometry:
@@ -123,7 +113,7 @@ def _polygons(shapes: Sequence[Any]) -> Any:
     def build(corners: Any, owner: Any) -> Any:
         return shapely.polygons(shapely.linearrings(corners, indices=owner))
 
-    return _filled(shapes, 3, build, _EMPTY)
+    return _filled(shapes, 3, build, EMPTY)
 
 
 def _polylines(shapes: Sequence[Any]) -> Any:
@@ -147,7 +137,7 @@ def _areas(shapes: Sequence[Any]) -> Any:
     out = []
     for rings in shapes:
         parts = [p for p in _polygons(rings) if p.area > 0] if rings else []
-        whole = _EMPTY
+        whole = EMPTY
         for part in parts:
             whole = shapely.symmetric_difference(whole, shapely.make_valid(part))
         out.append(whole)

@@ -17,10 +17,10 @@ import numpy as np
 import shapely
 
 from qpgaze.bridge.qpdata.assembling import HandleTable
-from qpgaze.bridge.qpdata.reading import object_ids, objects_at, stored_id
+from qpgaze.bridge.qpdata.columns import make_objects, stored_ids
 from qpgaze.bridge.qpdata.records import Roi
 from qpgaze.bridge.qpdata.regions import title
-from qpgaze.bridge.qpdata.scan import Scan
+from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
 from qpgaze.errors import ProjectError
 from qpgaze.model import SlideObject
 
@@ -64,31 +64,37 @@ def verify(
     """
     new = Scan(made)
     table = HandleTable(new)
-    ids = object_ids(new)
-    number_of = {ids[i]: i for i in range(1, len(ids)) if stored_id(new.raws[i]) is not None}
-    if any(o.id not in number_of for o, _ in wanted):
+    ids = stored_ids(new)
+    number_of = {o.id: -1 for o, _ in wanted}
+    for number, found in enumerate(ids):
+        if found in number_of:
+            number_of[found] = number
+    if -1 in number_of.values():
         raise _fault("an object is missing")
-    fresh = {number_of[o.id] for o, _ in wanted}
-    replaced = {place_of[o.id]: number_of[o.id] for o, _ in wanted if o.id in place_of}
-    kept = [i for i in range(len(old.raws)) if i not in gone and i not in replaced]
-    same = [i for i in range(len(new.raws)) if i not in fresh]
-    if len(kept) != len(same):
+    kept, same = np.ones(len(old), dtype=bool), np.ones(len(new), dtype=bool)
+    kept[list(gone)] = False
+    same[list(number_of.values())] = False
+    partner = np.full(len(old) + 1, -1, dtype=np.int64)
+    for o, _ in wanted:
+        if o.id in place_of:
+            kept[place_of[o.id]] = False
+            partner[place_of[o.id]] = number_of[o.id]
+    if kept.sum() != same.sum():
         raise _fault("objects were lost")
-    partner = {**dict(zip(kept, same, strict=True)), **replaced}
-    _same_parents(old, new, partner, gone)
-    if old.header_text != new.header_text or old.raws[0].uid != new.raws[0].uid:
+    partner[:-1][kept] = np.flatnonzero(same)
+    heirs = np.arange(-1, len(old))  # by number + 1: the nearest ancestor, or itself, that stays
+    for number in sorted(gone):
+        heirs[number + 1] = heirs[old.parents[number] + 1]
+    alive = partner[:-1] >= 0
+    parents = partner[heirs[old.parents[alive] + 1]]
+    if not np.array_equal(parents, new.parents[partner[:-1][alive]]):
+        raise _fault("an object lies under another one than before")
+    if old.header_text != new.header_text:
         raise _fault("another image's header")
-    _Comparison(old, old_table, new, table, partner).run(np.array(kept), np.array(same))
-    _as_asked(new, ids, number_of, wanted, set(place_of))
-
-
-def _same_parents(old: Scan, new: Scan, partner: Mapping[int, int], gone: set[int]) -> None:
-    for number, other in partner.items():
-        parent = old.raws[number].parent
-        while parent in gone:
-            parent = old.raws[parent].parent
-        if new.raws[other].parent != partner.get(parent, -1):
-            raise _fault("an object lies under another one than before")
+    comparison = _Comparison(old, old_table, new, table, partner)
+    comparison.run(np.flatnonzero(kept), np.flatnonzero(same))
+    with quick_and_guarded(made):
+        _as_asked(new, ids, number_of, wanted, place_of, partner)
 
 
 # -- what was to stay ------------------------------------------------------------------------------
@@ -97,15 +103,19 @@ def _same_parents(old: Scan, new: Scan, partner: Mapping[int, int], gone: set[in
 class _Digests:
     """Digests of values in which references and definitions of one value are the same."""
 
-    def __init__(self, scan: Scan, table: HandleTable, number_of: Mapping[int, int]) -> None:
-        self._data, self._table = scan.data, table
-        self._objects = {scan.handles[i]: b"object %d" % number for i, number in number_of.items()}
+    def __init__(self, scan: Scan, table: HandleTable, partner: Any) -> None:
+        self._scan, self._table = scan, table
+        self._data = memoryview(scan.data)
+        self._partner = partner
         self._known: dict[int, bytes] = {}
         self._depth = 0
 
     def of(self, handle: int) -> bytes:
         """Return the digest of a handle's value; objects of the hierarchy stand for themselves."""
-        found = self._objects.get(handle) or self._known.get(handle)
+        number = self._scan.object_of(handle)
+        if number >= 0 and self._partner[number] >= 0:
+            return b"object %d" % self._partner[number]
+        found = self._known.get(handle)
         if found is None:
             self._known[handle] = b"cycle"
             self._depth += 1
@@ -149,7 +159,7 @@ class _Comparison:
         self._bytes = tuple(np.frombuffer(s.data, np.uint8) for s in self._scans)
         self._digests = (
             _Digests(old, old_table, partner),
-            _Digests(new, table, {i: i for i in range(len(new.raws))}),
+            _Digests(new, table, np.arange(len(new))),
         )
 
     def run(self, kept: Any, same: Any) -> None:
@@ -157,8 +167,7 @@ class _Comparison:
         pieces = []
         for scan, rows in zip(self._scans, (kept, same), strict=True):
             starts, counts, tails, ends = (
-                np.array(column, dtype=np.int64)[rows]
-                for column in (scan.starts, scan.counts, scan.tails, scan.ends)
+                column[rows] for column in (scan.starts, scan.counts, scan.tails, scan.ends)
             )
             starts[0], ends[0] = 0, len(scan.data)  # the root's piece takes in the rest of the file
             begin, stop = np.concatenate([starts, tails]), np.concatenate([counts, ends])
@@ -212,33 +221,38 @@ class _Comparison:
 
 def _as_asked(
     new: Scan,
-    ids: list[UUID],
+    ids: Sequence[UUID | None],
     number_of: Mapping[UUID, int],
     wanted: Sequence[tuple[SlideObject, Roi]],
-    old_ids: set[UUID],
+    place_of: Mapping[UUID, int],
+    partner: Any,
 ) -> None:
-    numbers = [number_of[o.id] for o, _ in wanted]
-    for (o, roi), number, came in zip(wanted, numbers, objects_at(new, ids, numbers), strict=True):
-        raw = new.raws[number]
-        parent = came.parent if o.id in old_ids or o.parent == ids[0] else o.parent
+    # Ids of objects without one are not looked at, so that any may stand for them.
+    made = make_objects(new, [i or UUID(int=0) for i in ids], number_of.values())
+    came = [made[number_of[o.id]] for o, _ in wanted]
+    for (o, _), other in zip(wanted, came, strict=True):
+        stays = o.id in place_of  # where it lies was compared with the others
+        if o.parent is None or o.parent in number_of:
+            below = number_of.get(o.parent, 0) if o.parent else 0
+        else:
+            below = 0 if stays else int(partner[place_of[o.parent]])
         alike = (
-            came.id == o.id
-            and raw.roi == roi
-            and came.kind == o.kind
-            and came.class_name == o.class_name
-            and came.color == (None if o.color is None else o.color & 0xFFFFFF)
-            and came.name == o.name
-            and came.description == o.description
-            and _same_numbers(came.measurements, o.measurements)
-            and dict(came.metadata) == dict(o.metadata)
-            and came.locked == o.locked
-            and came.is_ellipse == o.is_ellipse
-            and (came.c, came.z, came.t) == (o.c, o.z, o.t)
-            and came.parent == parent
+            other.id == o.id
+            and other.kind == o.kind
+            and other.class_name == o.class_name
+            and other.color == (None if o.color is None else o.color & 0xFFFFFF)
+            and other.name == o.name
+            and other.description == o.description
+            and _same_numbers(other.measurements, o.measurements)
+            and dict(other.metadata) == dict(o.metadata)
+            and other.locked == o.locked
+            and other.is_ellipse == o.is_ellipse
+            and (other.c, other.z, other.t) == (o.c, o.z, o.t)
+            and (stays or new.parents[number_of[o.id]] == below)
         )
         if not alike:
             raise _fault(f"the new object {title(o)} differs from what was asked")
-    _same_shapes([o for o, _ in wanted], [r.kind for _, r in wanted], objects_at(new, ids, numbers))
+    _same_shapes([o for o, _ in wanted], [roi.kind for _, roi in wanted], came)
 
 
 def _same_numbers(came: Mapping[str, float], asked: Mapping[str, float]) -> bool:

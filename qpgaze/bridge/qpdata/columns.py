@@ -1,0 +1,278 @@
+"""Objects made of what a scan found, those of one layout all at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+import numpy as np
+import numpy.typing as npt
+
+from qpgaze.bridge.qpdata.javatext import decode_modified_utf8
+from qpgaze.bridge.qpdata.records import DESCRIPTION_KEY, PathClass, Raw
+from qpgaze.bridge.qpdata.scan import Scan
+from qpgaze.bridge.qpdata.shapes import EMPTY, build_kind
+from qpgaze.bridge.qpdata.templates import Gap, Rows
+from qpgaze.model import SlideObject
+
+_POSITIONS: Final = UUID("8f1c2c5e-6a0b-5d0e-9c55-3d0f7a1b2c4d")
+"""Namespace of the ids of objects that have none."""
+_BOX: Final = np.dtype(
+    [("c", ">i4"), ("t", ">i4"), ("x", ">f8"), ("x2", ">f8"), ("y", ">f8"), ("y2", ">f8"),
+     ("z", ">i4")]
+)  # fmt: skip
+_HYPHENS: Final = (8, 13, 18, 23)
+_DIGITS: Final = [i for i in range(36) if i not in _HYPHENS]
+_NIBBLE: Final = np.full(256, 255, dtype=np.uint8)
+for _value, _digit in enumerate(b"0123456789abcdef"):
+    _NIBBLE[_digit] = _value
+    _NIBBLE[ord(chr(_digit).upper())] = _value
+
+
+# -- ids -------------------------------------------------------------------------------------------
+
+
+def stored_ids(scan: Scan) -> list[UUID | None]:
+    """Return the ids that the file keeps, the root's first; None where it keeps none."""
+    ids: list[UUID | None] = [None] * len(scan)
+    for number, raw in scan.read.items():
+        if raw.uid is not None:
+            text = np.frombuffer(raw.uid.encode("utf-8", "surrogatepass"), np.uint8)
+            if len(text) == 36:
+                ids[number] = _uuids(text[None])[0]
+    for rows in scan.rows:
+        gap = _gap(rows, "uid")
+        if gap is None:
+            continue
+        for number, found in zip(rows.numbers.tolist(), _uuids(rows.raw(gap)), strict=True):
+            ids[number] = found
+    return ids
+
+
+def _uuids(texts: npt.NDArray[np.uint8]) -> list[UUID | None]:
+    """Parse the texts of UUIDs, (n, 36) bytes; None for what is none."""
+    nibbles = _NIBBLE[texts[:, _DIGITS]]
+    proper = (nibbles < 16).all(axis=1) & (texts[:, _HYPHENS] == ord("-")).all(axis=1)
+    raw = (nibbles[:, ::2] << 4 | nibbles[:, 1::2] & 15).tobytes()
+    return [
+        UUID(int=int.from_bytes(raw[i : i + 16], "big")) if good else None
+        for i, good in zip(range(0, len(raw), 16), proper.tolist(), strict=True)
+    ]
+
+
+def object_ids(scan: Scan) -> list[UUID]:
+    """Return the ids of all objects, the root's first; made up where the file has none."""
+    ids = stored_ids(scan)
+    if None in ids:
+        space = uuid5(_POSITIONS, scan.header_text)
+        ways: dict[int, str] = {-1: ""}
+        pairs = zip(scan.parents.tolist(), scan.places.tolist(), strict=True)
+        for number, (parent, place) in enumerate(pairs):
+            ways[number] = way = f"{ways[parent]}/{place}"
+            if ids[number] is None:
+                ids[number] = uuid5(space, way)
+    return ids  # type: ignore[return-value]
+
+
+# -- objects ---------------------------------------------------------------------------------------
+
+
+class _Shapes:
+    """Collects regions by kind, and builds each kind at once."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kinds: defaultdict[str, list[tuple[list[int], Sequence[Any]]]] = defaultdict(list)
+
+    def add(self, kind: str, numbers: list[int], shapes: Sequence[Any]) -> None:
+        """Take the shapes of objects, by their numbers."""
+        self._kinds[kind].append((numbers, shapes))
+
+    def build(self) -> npt.NDArray[np.object_]:
+        """Return the geometries by number; an empty polygon where there is no region."""
+        out = np.full(self._size, EMPTY, dtype=object)
+        for kind, parts in self._kinds.items():
+            numbers = [n for members, _ in parts for n in members]
+            if len(parts) == 1:
+                shapes = parts[0][1]
+            else:
+                shapes = [s for _, members in parts for s in members]
+            out[numbers] = build_kind(kind, shapes)
+        return out
+
+
+def make_objects(scan: Scan, ids: Sequence[UUID], only: Iterable[int] | None = None) -> list[Any]:
+    """Make SlideObjects of a scan's objects.
+
+    Parameters
+    ----------
+    scan : Scan
+    ids : sequence of UUID
+        Of all objects.
+    only : iterable of int, optional
+        Numbers of the objects to make; all but the root by default.
+
+    Returns
+    -------
+    list of SlideObject or None
+        By number; None for the root and what was not to be made.
+    """
+    chosen = np.zeros(len(scan), dtype=bool)
+    chosen[slice(1, None) if only is None else list(only)] = True
+    rows = [r.take(chosen[r.numbers]) for r in scan.rows]
+    raws = {n: raw for n, raw in scan.read.items() if chosen[n]}
+    shapes = _Shapes(len(scan))
+    by_kind: defaultdict[str, list[int]] = defaultdict(list)
+    for number, raw in raws.items():
+        if raw.roi is not None:
+            by_kind[raw.roi.kind].append(number)
+    for kind, numbers in by_kind.items():
+        shapes.add(kind, numbers, [raws[n].roi.shape for n in numbers])  # type: ignore[union-attr]
+    planes = [_regions(r, shapes) for r in rows if len(r.numbers)]
+    geometries = shapes.build().tolist()
+    parent_ids: list[UUID | None] = [None, *ids[1:], None]  # [0] the root's, [-1] above it
+    parents = [parent_ids[p] for p in scan.parents.tolist()]
+    out: list[Any] = [None] * len(scan)
+    for n, raw in raws.items():
+        out[n] = _slide_object(raw, ids[n], geometries[n], parents[n])
+    for r, plane in zip([r for r in rows if len(r.numbers)], planes, strict=True):
+        sample = r.template.sample
+        ellipse = sample.roi is not None and sample.roi.kind == "EllipseROI"
+        color = _rgb(sample.color)
+        for n, name, description, measurements, metadata, locked, class_name, c, z, t in zip(
+            r.numbers.tolist(), *_columns(r), *plane, strict=False
+        ):
+            out[n] = SlideObject(
+                ids[n], geometries[n], sample.kind, class_name, color, name, description,
+                measurements, metadata, locked, ellipse, c, z, t, parents[n],
+            )  # fmt: skip
+    return out
+
+
+def _slide_object(raw: Raw, uid: UUID, geometry: Any, parent: UUID | None) -> SlideObject:
+    region = raw.roi
+    c, z, t = (region.c, region.z, region.t) if region else (-1, 0, 0)
+    return SlideObject(
+        uid,
+        geometry,
+        raw.kind,
+        raw.path_class.name if raw.path_class else None,
+        _rgb(raw.color),
+        raw.name,
+        raw.description,
+        raw.measurements,
+        raw.metadata,
+        raw.locked,
+        region is not None and region.kind == "EllipseROI",
+        c,
+        z,
+        t,
+        parent,
+    )
+
+
+def _rgb(color: int | None) -> int | None:
+    return None if color is None else color & 0xFFFFFF
+
+
+def _gap(rows: Rows, role: str, key: str | None = None) -> Gap | None:
+    for gap in rows.template.gaps:
+        if gap.role == role and (key is None or gap.key == key):
+            return gap
+    return None
+
+
+def _texts(rows: Rows, gap: Gap) -> list[str]:
+    data = rows.data
+    return [decode_modified_utf8(data[a:b]) for a, b in zip(*rows.spans(gap), strict=True)]
+
+
+def _columns(rows: Rows) -> tuple[Iterable[Any], ...]:
+    """Return names, descriptions, measurements, metadata, locks and class names."""
+    sample = rows.template.sample
+    count = len(rows.numbers)
+    gap = _gap(rows, "name")
+    names: Iterable[Any] = repeat(sample.name, count) if gap is None else _texts(rows, gap)
+    gap = _gap(rows, "metadata", DESCRIPTION_KEY)
+    texts = repeat(sample.description, count) if gap is None else _texts(rows, gap)
+    metadata: Iterable[Any] = (dict(sample.metadata) for _ in range(count))
+    gaps = [g for g in rows.template.gaps if g.role == "metadata" and g.key in sample.metadata]
+    if gaps:
+        keys = [g.key for g in gaps]
+        values = zip(*(_texts(rows, g) for g in gaps), strict=True)
+        metadata = [{**sample.metadata, **dict(zip(keys, v, strict=True))} for v in values]
+    measurements: Iterable[Any] = (dict(sample.measurements) for _ in range(count))
+    gaps = [g for g in rows.template.gaps if g.role == "measurement"]
+    if gaps:
+        keys = [g.key for g in gaps]
+        columns = [rows.numbers_of(g, f">f{g.size}")[:, 0].astype(float).tolist() for g in gaps]
+        measurements = [dict(zip(keys, v, strict=True)) for v in zip(*columns, strict=True)]
+    locked = _shared(rows, "locked", sample.locked)
+    known: dict[PathClass | None, str | None] = {None: None}
+    classes = (
+        known.setdefault(c, c.name) if c else None
+        for c in _shared(rows, "class", sample.path_class)
+    )
+    return names, texts, measurements, metadata, locked, classes
+
+
+def _shared(rows: Rows, role: str, otherwise: Any) -> Iterable[Any]:
+    gap = _gap(rows, role)
+    if gap is None:
+        return repeat(otherwise, len(rows.numbers))
+    return rows.shared_values(gap)
+
+
+def _regions(rows: Rows, shapes: _Shapes) -> tuple[Iterable[int], ...]:
+    """Hand over the shapes of some objects, and return their c, z and t."""
+    region = rows.template.sample.roi
+    numbers = rows.numbers.tolist()
+    if region is None:
+        return repeat(-1), repeat(0), repeat(0)
+    box = _gap(rows, "roi", "box")
+    if box is not None:
+        found = rows.numbers_of(box, _BOX)[:, 0]
+        corners = np.stack([found[k].astype(float) for k in ("x", "y", "x2", "y2")], axis=1)
+        shapes.add(region.kind, numbers, corners)  # type: ignore[arg-type]
+        return tuple(found[k].tolist() for k in "czt")
+    shapes.add(region.kind, numbers, payloads(rows, "roi"))
+    plane = _gap(rows, "roi", "plane")
+    assert plane is not None  # noqa: S101 - a region has a box or a plane
+    found = rows.numbers_of(plane, ">i4")
+    return tuple(found[:, i].tolist() for i in (0, 2, 1))
+
+
+def payloads(rows: Rows, role: str) -> list[Any]:
+    """Return the corners of regions as pairs of bytes, or their WKB."""
+    data = rows.data
+    wkb = _gap(rows, role, "wkb")
+    if wkb is not None:
+        return [data[a:b] for a, b in zip(*rows.spans(wkb), strict=True)]
+    x, y = _gap(rows, role, "x"), _gap(rows, role, "y")
+    assert x is not None and y is not None  # noqa: S101, PT018 - as above
+    return [
+        (data[a:b], data[a2:b2])
+        for a, b, a2, b2 in zip(*rows.spans(x), *rows.spans(y), strict=True)
+    ]
+
+
+def class_colors(scan: Scan) -> dict[str, int]:
+    """Return the colours (0xRRGGBB) of all classes that have one, in order of appearance."""
+    first: dict[PathClass, int] = {}
+    for number, raw in scan.read.items():
+        if raw.path_class is not None:
+            first[raw.path_class] = min(number, first.get(raw.path_class, number))
+    for rows in scan.rows:
+        gap = _gap(rows, "class")
+        values = [rows.template.sample.path_class] if gap is None else rows.shared_values(gap)
+        for number, found in zip(rows.numbers.tolist(), values):  # noqa: B905 - one for all
+            if found is not None and number < first.get(found, number + 1):
+                first[found] = number
+    colors: dict[str, int] = {}
+    for found in sorted(first, key=lambda c: first[c]):
+        if found.color is not None:
+            colors.setdefault(found.name, found.color & 0xFFFFFF)
+    return colors
