@@ -333,12 +333,9 @@ def merge_runs(
 
     Parameters
     ----------
-    start_us, end_us : (r,) array_like
-        In time order.
-    x, y : (r,) array_like
-        Their centres.
-    weight : (r,) array_like
-        Number of samples; the centre of what was joined is the mean of all its samples.
+    start_us, end_us : (r,) array_like, in time order
+    x, y, weight : (r,) array_like
+        Their centres and numbers of samples; joined ones centre on the mean of all samples.
     group : (r,) array_like of int
         Only members of one group join.
     radius : (r,) array_like
@@ -351,7 +348,7 @@ def merge_runs(
     Returns
     -------
     (r,) int64
-        Which of the joined ones each belongs to, from 0, not falling.
+        Which of the joined ones each belongs to, from 0, never falling.
 
     Examples
     --------

@@ -165,7 +165,6 @@ def make_labels(
     Returns
     -------
     Labelling
-        No labelling keys give no labels and no notes.
 
     Raises
     ------
