@@ -120,6 +120,7 @@ class SessionWriter:
         if missing:
             raise UsageError(f"A session needs the gaze column(s) {', '.join(missing)}.")
         files: dict[str, _Appender] = {}
+        made = not folder.exists()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
@@ -136,6 +137,9 @@ class SessionWriter:
             for name in (HEADER_FILE, *files):
                 with suppress(OSError):
                     (folder / name).unlink()
+            if made:
+                with suppress(OSError):
+                    folder.rmdir()
             raise _in_words(folder, error, "begun") from error
         return cls(folder, header, columns, files)
 

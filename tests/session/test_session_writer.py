@@ -162,7 +162,7 @@ def test_a_beginning_that_fails_leaves_nothing(
     monkeypatch.setattr(writer, "_Appender", refuse)
     with pytest.raises(SessionError, match="disk is full"):
         SessionWriter.create(tmp_path / "s.qpgaze", HEADER)
-    assert not list((tmp_path / "s.qpgaze").iterdir())
+    assert not (tmp_path / "s.qpgaze").exists()
 
 
 def test_after_closing_nothing_is_taken(tmp_path: Path) -> None:
