@@ -336,14 +336,12 @@ def merge_runs(
     start_us, end_us : (r,) array_like, in time order
     x, y, weight : (r,) array_like
         Their centres and numbers of samples; joined ones centre on the mean of all samples.
-    group : (r,) array_like of int
-        Only members of one group join.
-    radius : (r,) array_like
-        How far apart two centres may lie, in the unit of x and y.
+    group, radius : (r,) array_like
+        Only members of one group join; how far apart two centres may lie, in the unit of x and y.
     max_gap_us : float
         The gap between them must be shorter.
     noise : (r,) array_like or float
-        SD of one sample: centres of few samples may lie further apart by their standard error.
+        SD of one sample; by their standard error centres may lie further apart.
 
     Returns
     -------

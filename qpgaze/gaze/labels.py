@@ -162,10 +162,6 @@ def make_labels(
     accuracy_deg, precision_deg, assumed_accuracy, reader, tracker
         Kept with each label; accuracy must be positive.
 
-    Returns
-    -------
-    Labelling
-
     Raises
     ------
     UsageError, SessionError
