@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,9 +50,9 @@ def _show_summary(path: Path, s: SessionSummary) -> None:
         ("tracker", s.tracker or "-"),
         ("started", s.started_utc or "-"),
         ("display", _display(s.display)),
-        ("gaze", f"{s.samples} samples in {s.duration_s:.1f} s, {s.rate_hz:.1f} Hz"),
-        ("", f"{s.valid:.1%} valid, effective {s.effective_hz:.1f} Hz"),
-        ("", f"largest gap {s.largest_gap_s * 1000:.0f} ms"),
+        ("gaze", f"{s.samples} samples in {s.duration_s:.1f} s{_number(s.rate_hz, ', {:.1f} Hz')}"),
+        ("", f"{s.valid:.1%} valid{_number(s.effective_hz, ', effective {:.1f} Hz')}"),
+        ("", f"largest gap {_number(s.largest_gap_s * 1000, '{:.0f} ms') or '-'}"),
         ("accuracy", _accuracy(s)),
         ("clocks", _clocks(s)),
         ("views", _views(s)),
@@ -72,6 +73,11 @@ def _show_summary(path: Path, s: SessionSummary) -> None:
         # Text, not str: a name from a file may hold what rich takes for mark-up.
         table.add_row(name, Text(value))
     console().print(table)
+
+
+def _number(value: float, text: str) -> str:
+    """Return the text with the number in it, empty where it is none."""
+    return text.format(value) if math.isfinite(value) else ""
 
 
 def _display(display: Display) -> str:
