@@ -140,6 +140,8 @@ class SlidePlan:
         Objects that no tile shows, by reason.
     shown : int
         Objects that at least one tile shows.
+    raw : int
+        How many of them are discs of gaze that nothing refined.
     """
 
     image: ExportImage
@@ -148,6 +150,7 @@ class SlidePlan:
     tiles: tuple[tuple[Tile, tuple[dict[str, Any], ...]], ...]
     skipped: Counter[str]
     shown: int
+    raw: int
 
     @property
     def mpp(self) -> float | None:
@@ -183,7 +186,7 @@ def plan_slide(
     )
     labels: dict[tuple[int, int], list[dict[str, Any]]] = {}
     skipped: Counter[str] = Counter()
-    shown = 0
+    shown = raw = 0
     for item in labelled:
         pieces = cut(item.shape, grid, min_visible=options.min_visible)
         kept = 0
@@ -195,13 +198,14 @@ def plan_slide(
                 labels.setdefault((piece.tile.row, piece.tile.column), []).append(record)
         if kept:
             shown += 1
+            raw += item.raw
         else:
             skipped[select.TOO_SMALL if pieces else select.OUTSIDE] += 1
     wanted = math.floor(options.negatives * len(labels) + 0.5)
     for tile in _object_free(image, slide, grid, wanted, options.seed):
         labels[tile.row, tile.column] = []
     tiles = tuple((grid.tile(c, r), tuple(labels[r, c])) for r, c in sorted(labels))
-    return SlidePlan(image, downsample, pixel_size, tiles, skipped, shown)
+    return SlidePlan(image, downsample, pixel_size, tiles, skipped, shown, raw)
 
 
 def _or_full(downsample: float | None) -> float:

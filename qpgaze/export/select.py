@@ -40,11 +40,14 @@ class Labelled:
     class_name : str
     shape : Polygon or MultiPolygon, ImagePx
         Valid and with an area.
+    raw : bool
+        Still the discs that gaze left, which no refinement made into an outline.
     """
 
     id: UUID
     class_name: str
     shape: BaseGeometry
+    raw: bool = False
 
 
 def choose(
@@ -85,7 +88,8 @@ def choose(
         if reason or shape is None or item.class_name is None:
             skipped[reason or NO_AREA] += 1
         else:
-            chosen.append(Labelled(item.id, item.class_name, shape))
+            raw = item.metadata.get(keys.METHOD) == keys.METHOD_DISCS
+            chosen.append(Labelled(item.id, item.class_name, shape, raw))
     return tuple(chosen), skipped
 
 

@@ -129,6 +129,12 @@ def _notes(placed: Sequence[Placed], fractions: Sequence[float], names: Sequence
             "each counts as a patient of its own. If two come from one patient, scores will be "
             "too good."
         )
+    raw, shown = sum(one.plan.raw for one in placed), sum(one.plan.shown for one in placed)
+    if raw:
+        notes.append(
+            f"{raw} of {shown} objects are discs of gaze that nothing refined, which are poor "
+            "boxes: run qpgaze refine first."
+        )
     learnt = class_names([one for one in placed if one.part == "train"])
     notes += [f"No tile of train shows the class '{n}'." for n in names if n not in learnt]
     scales = {f"{one.plan.mpp:.2g}" if one.plan.mpp else "unknown" for one in placed}

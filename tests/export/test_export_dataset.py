@@ -257,6 +257,17 @@ def test_negatives_are_tissue_without_objects(tmp_path, make_image, make_object)
         assert image["x0"] + 64 > 250, "glass is no tissue"
 
 
+def test_unrefined_gaze_is_named(tmp_path, make_image, make_object) -> None:
+    raw = {keys.METHOD: keys.METHOD_DISCS}
+    objects = [
+        make_object(1, (300, 60, 340, 90), metadata=raw),
+        make_object(2, (400, 60, 440, 90), metadata={keys.METHOD: "gaze-picture"}),
+        make_object(3, (4000, 60, 4040, 90), metadata=raw),
+    ]
+    report = export_coco([make_image("1", objects)], tmp_path / "set")
+    assert any("1 of 2 objects are discs" in note for note in report.notes)
+
+
 def test_progress_counts_every_tile(tmp_path, three) -> None:
     seen: list[tuple[int, int]] = []
     export_coco(three, tmp_path / "set", progress=lambda done, total: seen.append((done, total)))
