@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import qpgaze
 from qpgaze import keys
 from qpgaze.bridge import open_project
-from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, records_of
+from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, is_ours, records_of
 from qpgaze.bridge.objects import refined_object
-from qpgaze.errors import RefineError, SessionError
+from qpgaze.errors import CoverageError, RefineError, SessionError
 from qpgaze.refine import DEFAULT_METHOD, refine_labels
 from qpgaze.session import open_session, sessions_dir
 from qpgaze.slides import open_slide
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qpgaze.bridge.projects.protocol import Entry
     from qpgaze.gaze import IvtParameters, LabelParameters
     from qpgaze.model import Label, SlideObject
+    from qpgaze.slides import Slide
 
 
 @dataclass
@@ -119,12 +120,9 @@ def refine_project(
         entries = project.entries if image is None else (project.entry(image),)
         work = [(entry, ours) for entry in entries if (ours := _gaze_labels(entry))]
         if not work:
-            raise RefineError(
-                "There are no gaze labels in this project.",
-                hint="Make some with 'qpgaze annotate SESSION PROJECT'.",
-            )
+            raise _nothing_to_refine(entries, image)
         needed = {o.metadata[keys.SESSION] for _, ours in work for o in ours}
-        places = [sessions_dir(project.path.parent), *map(Path, sessions)]
+        places = [sessions_dir(project.path.parent), *_existing(sessions)]
         labels = _labels_of_sessions(needed, places, ivt, rules)
         report = RefineReport(str(project.path), project.backend, method, [])
         records: list[Record] = []
@@ -141,14 +139,36 @@ def refine_project(
 
 
 def _gaze_labels(entry: Entry) -> list[SlideObject]:
-    """Return the objects of an entry that a label key made."""
+    """Return the objects of an entry that stand for a label.
+
+    A copy that a person made of one is the person's, and single fixations are none: all parts of
+    a label but the first are its fixations.
+    """
     return [
         o
         for o in entry.objects()
-        if o.metadata.get(keys.SESSION)
-        and o.metadata.get(keys.LABEL)
+        if is_ours(o)
+        and o.metadata.get(keys.PART, "0") == "0"
         and o.metadata.get(keys.EVENT) != keys.LabelEvent.FIXATION.value
     ]
+
+
+def _nothing_to_refine(entries: Sequence[Entry], image: str | None) -> RefineError:
+    """Say why there is nothing to do."""
+    where = "this project" if image is None else f"image '{image}'"
+    if not entries:
+        return RefineError(
+            "This project has no images.", hint="Add one with 'qpgaze project add PROJECT SLIDE'."
+        )
+    if any(is_ours(o) for entry in entries for o in entry.objects()):
+        return RefineError(
+            f"There are only single fixations in {where}, and no labels to refine.",
+            hint="Labels come from label keys, pressed while the session was recorded.",
+        )
+    return RefineError(
+        f"There are no gaze labels in {where}.",
+        hint="Make some with 'qpgaze annotate SESSION PROJECT'.",
+    )
 
 
 def _labels_of_sessions(
@@ -176,6 +196,16 @@ def _labels_of_sessions(
             hint="Say where it is with --sessions FOLDER.",
         )
     return labels
+
+
+def _existing(places: Sequence[str | Path]) -> list[Path]:
+    for place in map(Path, places):
+        if not place.is_dir():
+            raise SessionError(
+                f"There is no folder '{place}'.",
+                hint="--sessions takes a session or a folder of sessions.",
+            )
+    return [Path(place) for place in places]
 
 
 def _session_folders(places: Sequence[Path]) -> Iterator[Path]:
@@ -208,14 +238,16 @@ def _refine_entry(
     here = {(o.metadata[keys.SESSION], o.metadata[keys.LABEL]) for o in ours}
     chosen = [label for key, label in labels.items() if key in here]
     with open_slide(entry.image_path()) as slide:
+        _check_slide(entry, slide, chosen)
         refined = refine_labels(chosen, slide, method=method)
+    pixel_size_um = pixel_size_of(entry)
     staged = []
     for better in refined:
         before = free.pop((str(better.label.session), str(better.label.number)), None)
         if before is None:
             continue
         after = refined_object(
-            before, better, pixel_size_um=pixel_size_of(entry), version=qpgaze.__version__
+            before, better, pixel_size_um=pixel_size_um, version=qpgaze.__version__
         )
         if _same(before, after):
             report.same += 1
@@ -225,6 +257,19 @@ def _refine_entry(
     records += records_of(Operation.REPLACE, entry.id, staged)
     report.refined, report.without = len(staged), len(free)
     return report
+
+
+def _check_slide(entry: Entry, slide: Slide, labels: Sequence[Label]) -> None:
+    """Refuse a slide that is not the one that was looked at."""
+    for label in labels:
+        seen = label.image
+        if (slide.width_px, slide.height_px) != (seen.width_px, seen.height_px):
+            raise CoverageError(
+                f"The labels of '{entry.name}' (image {entry.id}) were made on {seen.width_px} x "
+                f"{seen.height_px} px, but the slide there now has {slide.width_px} x "
+                f"{slide.height_px} px.",
+                hint="Put the slide back that was looked at.",
+            )
 
 
 def _same(before: SlideObject, after: SlideObject) -> bool:
