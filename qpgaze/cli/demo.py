@@ -26,11 +26,13 @@ def demo(out: Path, as_json: bool) -> None:
 
     from qpgaze.workflows import run_demo
 
+    screen = console(err=True)
     with Progress(
         TextColumn("{task.description:<20}"),
         BarColumn(),
         MofNCompleteColumn(),
-        console=console(err=True),
+        console=screen,
+        disable=not screen.is_terminal,  # a log is no place for bars
     ) as bars:
         tasks: dict[str, TaskID] = {}
 
