@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gc
 import json
 from collections.abc import Callable, Iterator
@@ -80,7 +81,7 @@ def read_json(path: Path) -> Any:
     """
     data = read_bytes(path)
     try:
-        return json.loads(data.decode("utf-8"))
+        return json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path.name} is damaged or no JSON: {error}.") from error
 
@@ -113,8 +114,8 @@ def read_lines(path: Path) -> Lines:
     """
     data = read_bytes(path)
     # After a power cut some file systems leave zeros where the last block should be.
-    whole = data.rstrip(b"\0")
-    torn_bytes = len(data) - len(whole)
+    whole = data.removeprefix(codecs.BOM_UTF8).rstrip(b"\0")
+    torn_bytes = len(data) - len(data.rstrip(b"\0"))
     *ended, last = whole.split(b"\n")
     rows = [(number, row) for number, row in enumerate(ended, 1) if row.strip()]
     if last.strip():  # no line feed behind it: the write was cut, unless it can be read anyway

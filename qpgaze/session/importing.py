@@ -164,7 +164,7 @@ def import_table(
     options = replace(options, keyframe_us=options.keyframe_us or keyframe_us)
     states = _viewer_states(files[1], images)
     events = _events(files[2]) if len(files) > 2 else []
-    resolution = _resolution(table, mapping, options.hints)
+    resolution = _resolution(table, mapping, options)
     samples = convert(table, mapping, resolution, options.decimal)
     samples.records["t_us"] = samples.device_us - samples.device_us[0] + options.offset_us
     display, notes = display_of(samples, mapping, resolution, states, options.hints)
@@ -285,12 +285,15 @@ def _read(
     return table, kind, mapping
 
 
-def _resolution(table: Table, mapping: TableMapping, hints: DisplayHints) -> tuple[int, int] | None:
-    """Return the resolution that pixel coordinates of the table refer to."""
-    found = prose_resolution(table.prose) or mapping.resolution_px
-    if found is None and hints.bounds_screen_px is not None:
-        found = (int(hints.bounds_screen_px.width), int(hints.bounds_screen_px.height))
-    return found
+def _resolution(
+    table: Table, mapping: TableMapping, options: ImportOptions
+) -> tuple[int, int] | None:
+    """Return the resolution that pixels of the table refer to: what is said wins over a preset."""
+    box = options.hints.bounds_screen_px
+    screen = None if box is None else (int(box.width), int(box.height))
+    if options.mapping is not None and mapping.resolution_px is not None:
+        return mapping.resolution_px
+    return prose_resolution(table.prose) or screen or mapping.resolution_px
 
 
 def _beside(log: Path) -> tuple[dict[int, ImageIdentity], int | None]:

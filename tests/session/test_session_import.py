@@ -270,6 +270,16 @@ def test_where_the_screen_comes_from(tmp_path: Path, viewer_log: Path) -> None:
     assert report.display.distance_mm == 600.0
 
 
+def test_what_is_said_of_the_screen_wins_over_a_preset(tmp_path: Path, viewer_log: Path) -> None:
+    head = "timestamp\tleft_x\tleft_y\tright_x\tright_y\ttarget_id\ttar_x\ttar_y\n"
+    rows = "1\t-640\t-360\t-640\t-360\t1\t-640\t-360\n2\t640\t360\t640\t360\t9\t640\t360\n"
+    screen = DisplayHints(Rect(0.0, 0.0, 2560.0, 1440.0))
+    report = bring(tmp_path, head + rows, viewer_log, None, hints=screen)
+    xy = open_session(report.session).gaze.average().xy
+    np.testing.assert_allclose(xy, [[0.25, 0.25], [0.75, 0.75]])
+    assert any(note.startswith("y grows down") for note in report.notes)
+
+
 def test_mappings_from_files_and_options(tmp_path: Path) -> None:
     file = tmp_path / "m.json"
     file.write_text(

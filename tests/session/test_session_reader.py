@@ -135,6 +135,14 @@ def test_a_last_line_without_line_feed_counts_where_it_is_whole(make_session: Ma
     assert len(open_session(path).events) == 5
 
 
+def test_what_notepad_saved_again_still_reads(make_session: Make) -> None:
+    path = make_session(close=False)
+    for name in ("session.json", "viewer.jsonl", "events.jsonl"):
+        data = (path / name).read_bytes().replace(b"\n", b"\r\n")
+        (path / name).write_bytes(b"\xef\xbb\xbf" + data)
+    assert len(open_session(path).viewer_states) == 11
+
+
 def test_zeros_after_a_power_cut_are_left_out(make_session: Make) -> None:
     path = make_session(close=False)
     for name in ("gaze.bin", "viewer.jsonl"):

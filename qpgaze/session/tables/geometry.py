@@ -164,7 +164,7 @@ def display_of(
         notes.append(f"display {size[0]:g} x {size[1]:g} mm, from gaze points given in mm")
     if size is None and mapping.size_mm is not None:
         size = mapping.size_mm
-        notes += mapping.assumed
+        notes += [f"assumed {what}" for what in mapping.assumed]
     if size is None:
         raise SessionError(
             "The table does not tell how large the screen is.", hint="Give --screen-mm 528x297."
