@@ -78,7 +78,7 @@ class PictureCase:
 
 def shapes(items: Sequence[BaseGeometry | Box]) -> tuple[BaseGeometry, ...]:
     """Make rectangles of boxes; geometries stay as they are."""
-    return tuple(shapely.box(*item) if isinstance(item, tuple) else item for item in items)
+    return tuple(item if isinstance(item, BaseGeometry) else shapely.box(*item) for item in items)
 
 
 @dataclass(frozen=True)
