@@ -7,7 +7,7 @@ Java would have done without the piece.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,33 +22,42 @@ if TYPE_CHECKING:
 _MAX_NESTING: Final = 50
 
 
+def rank(column: npt.NDArray[Any], value: int, side: Literal["left", "right"] = "left") -> int:
+    """Return where a value belongs in an ascending column.
+
+    The value gets the column's type first: numpy would copy the whole column to a wider one.
+    """
+    return int(column.searchsorted(column.dtype.type(value), side))
+
+
 class HandleTable:
     """Where every handle of a stream is defined, and every reference to one.
 
     Attributes
     ----------
-    start, assign, end : (n,) int64
+    start, assign, end : (n,) int32 or int64
         By handle index: where its element begins, the offset at which the handle is given out
         (ascending), where the element ends.
-    ref_at, target : (m,) int64
+    ref_at, target : (m,) int32 or int64
         Offsets of the four bytes of each reference, ascending, and the handle index it names.
     """
 
     def __init__(self, scan: Scan) -> None:
-        self.start, self.assign, self.end = scan.definitions()
-        self.ref_at = scan.references()
-        raw = np.frombuffer(scan.data, np.uint8)
-        bytes4 = raw[self.ref_at[:, None] + np.arange(4)]
-        self.target = bytes4.copy().view(">i4")[:, 0].astype(np.int64) - BASE_HANDLE
+        # A file of less than 2 GiB, as nearly all are, needs half of the memory.
+        form = np.int32 if len(scan.data) < 2**31 else np.int64
+        self.start, self.assign, self.end = scan.definitions(form)
+        self.ref_at = scan.references(form)
+        windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(scan.data, np.uint8), 4)
+        self.target = (windows[self.ref_at].view(">i4")[:, 0] - BASE_HANDLE).astype(np.int32)
 
     def given_before(self, at: int) -> int:
         """Return how many handles are given out before the element that begins at an offset."""
-        return int(np.searchsorted(self.assign, at, side="right"))
+        return rank(self.assign, at, "right")
 
     def given_after(self, handle: int) -> int:
         """Return how many handles are given out when the element of a handle has ended."""
-        stop = self.end[handle]
-        count = int(np.searchsorted(self.assign, stop))
+        stop = int(self.end[handle])
+        count = rank(self.assign, stop)
         # An object without content gets its handle where it ends; but there, too, an object gets
         # its handle whose class description is the element that ends.
         while (
@@ -76,7 +85,7 @@ class Assembler(JavaWriter):
         self._scan = scan
         self._data = memoryview(scan.data)
         self._table = table
-        self.new_of: npt.NDArray[np.int64] = np.full(len(table.start), -1, dtype=np.int64)
+        self.new_of: npt.NDArray[np.int32] = np.full(len(table.start), -1, dtype=np.int32)
         self._old_texts: dict[str, int] = {}
         self._old_classes: dict[str, ClassDesc] = {}
         for handle, value in scan.reader.values.items():
@@ -96,16 +105,14 @@ class Assembler(JavaWriter):
         return found if found >= 0 else None
 
     def find_text(self, text: str) -> int | None:
-        """Return the handle of a text that was written before, in old content or new."""
-        found = super().find_text(text)
-        return self.new_handle(self._old_texts.get(text)) if found is None else found
+        """Return the handle of a text of the old content that is written already."""
+        return self.new_handle(self._old_texts.get(text))
 
     def find_class(self, spec: ClassSpec) -> int | None:
-        """Return the handle of a class; refuse if the old stream describes it otherwise."""
-        found = super().find_class(spec)
-        if found is not None or spec.name not in self._old_classes:
-            return found
-        desc = self._old_classes[spec.name]
+        """Return the handle of a class that is written already; refuse one described otherwise."""
+        desc = self._old_classes.get(spec.name)
+        if desc is None:
+            return None
         if not same_class(desc, spec):
             raise UnsupportedDataError(
                 f"The image's data describe {spec.name} otherwise than QuPath 0.3 - 0.7 do.",
@@ -113,9 +120,8 @@ class Assembler(JavaWriter):
             )
         return self.new_handle(desc.handle)
 
-    def keep_class(self, spec: ClassSpec, handle: int) -> None:
-        """Remember a class; where the old stream describes it later, that becomes a reference."""
-        super().keep_class(spec, handle)
+    def note_class(self, spec: ClassSpec, handle: int) -> None:
+        """Make a later description of the class in old content a reference."""
         desc = self._old_classes.get(spec.name)
         if desc is not None:
             self.new_of[desc.handle] = handle
@@ -151,7 +157,7 @@ class Assembler(JavaWriter):
     def _fresh(self, start: int, stop: int, first: int, last: int) -> None:
         """Copy a piece none of whose definitions has been written yet."""
         table = self._table
-        low, high = np.searchsorted(table.ref_at, (start, stop))
+        low, high = rank(table.ref_at, start), rank(table.ref_at, stop)
         targets = table.target[low:high]
         lost = (self.new_of[targets] < 0) & ((targets < first) | (targets >= last))
         at = start
@@ -171,7 +177,7 @@ class Assembler(JavaWriter):
         table = self._table
         self.new_of[first:last] = np.arange(self.next, self.next + last - first)
         self.next += last - first
-        low, high = np.searchsorted(table.ref_at, (start, stop))
+        low, high = rank(table.ref_at, start), rank(table.ref_at, stop)
         base = len(self.out)
         self.out += self._data[start:stop]
         if low == high:
@@ -179,10 +185,11 @@ class Assembler(JavaWriter):
         fresh = self.new_of[table.target[low:high]]
         changed = np.flatnonzero(fresh != table.target[low:high])
         if len(changed):
-            places = table.ref_at[low:high][changed] - start + base
+            places = table.ref_at[low:high][changed].astype(np.int64) + (base - start)
             raw = (fresh[changed] + BASE_HANDLE).astype(">i4").view(np.uint8).reshape(-1, 4)
             view = np.frombuffer(self.out, np.uint8)
-            view[places[:, None] + np.arange(4)] = raw
+            for i in range(4):
+                view[places + i] = raw[:, i]
             del view  # or the buffer could not grow
 
     def _inline(self, handle: int) -> None:

@@ -15,7 +15,6 @@ from qpgaze.bridge.qpdata.assembling import Assembler, HandleTable
 from qpgaze.bridge.qpdata.columns import object_ids
 from qpgaze.bridge.qpdata.encoding import ObjectWriter, Shared, check
 from qpgaze.bridge.qpdata.javatypes import JavaObject
-from qpgaze.bridge.qpdata.records import PathClass
 from qpgaze.bridge.qpdata.regions import regions, title
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
 from qpgaze.bridge.qpdata.verifying import verify
@@ -80,6 +79,7 @@ def edit_qpdata(
         edit = _Edit(scan, table, add, replace, remove, class_colors)
         edit.write()
     made = bytes(edit.out.out)
+    edit.out.out.clear()
     wanted = [*zip(add, edit.added, strict=True), *zip(replace, edit.replaced, strict=True)]
     verify(scan, table, made, wanted, edit.gone, edit.place_of)
     return made
@@ -101,16 +101,15 @@ class _EditShared(Shared):
                     found = content.path_class(value)
                     if found is None or found.color is None:
                         continue
-                    key = PathClass(found.name, None)
+                    key = found.name
                     self.colors = {**self.colors, found.name: found.color & 0xFFFFFF}
                 else:
                     continue
                 self._old.setdefault((type(key), key), handle)
 
     def find(self, key: object) -> int | None:
-        """Return the handle of a shared value: ``PathClass``, bool or int."""
-        found = super().find(key)
-        return self._out.new_handle(self._old.get((type(key), key))) if found is None else found
+        """Return the handle of a shared value of the old content that is written already."""
+        return self._out.new_handle(self._old.get((type(key), key)))
 
 
 class _Edit:

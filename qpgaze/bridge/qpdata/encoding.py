@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from qpgaze.bridge.qpdata import layouts
-from qpgaze.bridge.qpdata.javawriter import NULL, JavaWriter
-from qpgaze.bridge.qpdata.records import DESCRIPTION_KEY, ID_KEY, PathClass, Roi
+from qpgaze.bridge.qpdata.javawriter import END, NULL, JavaWriter, reference
+from qpgaze.bridge.qpdata.records import DESCRIPTION_KEY, ID_KEY, Roi
 from qpgaze.bridge.qpdata.regions import title
 from qpgaze.errors import ProjectError
 from qpgaze.model import SlideObject
@@ -35,52 +35,52 @@ class Shared:
     def __init__(self, writer: JavaWriter, class_colors: Mapping[str, int]) -> None:
         self.writer = writer
         self.colors = class_colors
-        self._known: dict[object, int] = {}
+        self._known: dict[tuple[type, object], bytes] = {}
 
-    def find(self, key: object) -> int | None:
-        """Return the handle of a shared value: ``PathClass``, bool or int."""
-        return self._known.get((type(key), key))
+    def find(self, key: object) -> int | None:  # noqa: ARG002 - for who knows old content
+        """Return the handle of a shared value that was written otherwise than by this object.
 
-    def keep(self, key: object, handle: int) -> None:
-        """Remember the handle of a shared value."""
-        self._known[type(key), key] = handle
+        A value is a class by its whole name (str), a bool or an int.
+        """
+        return None
+
+    def _refer(self, key: object) -> bool:
+        """Write a reference if there is something to refer to; else note what comes next."""
+        at = (type(key), key)
+        known = self._known.get(at)
+        if known is None:
+            found = self.find(key)
+            if found is None:
+                return False
+            known = self._known[at] = reference(found)
+        self.writer.out += known
+        return True
 
     def integer(self, value: int) -> None:
         """Write an Integer."""
-        known = self.find(value)
-        if known is not None:
-            self.writer.ref(known)
-            return
-        self.keep(value, self.writer.begin_object(layouts.INTEGER))
-        self.writer.out += _INT.pack(value)
+        if not self._refer(value):
+            handle = self.writer.begin_object(layouts.INTEGER)
+            self._known[int, value] = reference(handle)
+            self.writer.out += _INT.pack(value)
 
     def boolean(self, value: bool) -> None:
         """Write a Boolean."""
-        known = self.find(value)
-        if known is not None:
-            self.writer.ref(known)
-            return
-        self.keep(value, self.writer.begin_object(layouts.BOOLEAN))
-        self.writer.out.append(value)
-
-    def find_class(self, name: str) -> int | None:
-        """Return the handle of a class of that whole name."""
-        return self.find(PathClass(name, None))
+        if not self._refer(value):
+            handle = self.writer.begin_object(layouts.BOOLEAN)
+            self._known[bool, value] = reference(handle)
+            self.writer.out.append(value)
 
     def path_class(self, name: str | None) -> None:
         """Write a class and, before its end, those that it derives from."""
         if name is None:
             self.writer.out += NULL
-            return
-        known = self.find_class(name)
-        if known is not None:
-            self.writer.ref(known)
-            return
-        parent, _, last = name.rpartition(": ")
-        self.keep(PathClass(name, None), self.writer.begin_object(layouts.PATH_CLASS))
-        self.integer(java_color(self._color(name)))
-        self.writer.text(last)
-        self.path_class(parent or None)
+        elif not self._refer(name):
+            parent, _, last = name.rpartition(": ")
+            handle = self.writer.begin_object(layouts.PATH_CLASS)
+            self._known[str, name] = reference(handle)
+            self.integer(java_color(self._color(name)))
+            self.writer.text(last)
+            self.path_class(parent or None)
 
     def _color(self, name: str) -> int:
         if name in self.colors:
@@ -136,12 +136,26 @@ def check(o: SlideObject) -> None:
             )
 
 
+def _list_form(written: bytes, count: int) -> tuple[struct.Struct, list[bytes]]:
+    """Return a form that fills values into a measurement list that was written before.
+
+    Its head takes 22 bytes; each item a tag and class (6), the value (8) and the name (5).
+    """
+    pieces = [written[:28]]
+    pieces += [written[36 + 19 * i : 47 + 19 * i] for i in range(count - 1)]
+    pieces.append(written[36 + 19 * (count - 1) :])
+    form = ">" + "d".join(f"{len(piece)}s" for piece in pieces) + "0s"
+    return struct.Struct(form), pieces
+
+
 class ObjectWriter:
     """Writes whole objects in two halves, children between them."""
 
     def __init__(self, writer: JavaWriter, shared: Shared) -> None:
         self.writer = writer
         self.shared = shared
+        self._metadata: dict[tuple[str, ...], bytes] = {}
+        self._lists: dict[tuple[str, ...], tuple[struct.Struct, list[bytes]]] = {}
 
     def head(self, o: SlideObject, children: int) -> int:
         """Write an object up to its number of children; return its handle."""
@@ -161,20 +175,38 @@ class ObjectWriter:
     def metadata(self, pairs: Mapping[str, str], object_id: str) -> None:
         """Write a MetadataMap with the object's id."""
         writer = self.writer
-        writer.begin_object(layouts.METADATA)
-        self.shared.integer(1)
-        writer.texts(layouts.OBJECTS, [*pairs, ID_KEY])
-        writer.begin_array(layouts.OBJECTS, len(pairs) + 1)
+        keys = (*pairs, ID_KEY)
+        known = self._metadata.get(keys)
+        if known is not None:
+            writer.out += known
+            writer.next += 3
+        else:
+            at, given = len(writer.out), writer.next
+            writer.begin_object(layouts.METADATA)
+            self.shared.integer(1)
+            writer.texts(layouts.OBJECTS, keys)
+            writer.begin_array(layouts.OBJECTS, len(keys))
+            if writer.next == given + 3:  # nothing but references: the same the next time
+                self._metadata[keys] = bytes(writer.out[at:])
         for value in pairs.values():
             writer.text(value)
         writer.new_text(object_id)
-        writer.end()
+        writer.out += END
 
     def _measurements(self, pairs: Mapping[str, float]) -> None:
         writer = self.writer
         if not pairs:
             writer.out += NULL
             return
+        names = tuple(pairs)
+        known = self._lists.get(names)
+        if known is not None:
+            values = iter(pairs.values())
+            form, pieces = known
+            writer.out += form.pack(*(x for piece in pieces for x in (piece, next(values, b""))))
+            writer.next += 2 + len(names)
+            return
+        at, given = len(writer.out), writer.next
         count = _INT.pack(len(pairs))
         writer.begin_object(layouts.MEASUREMENTS)
         writer.begin_object(layouts.ARRAY_LIST)
@@ -185,6 +217,8 @@ class ObjectWriter:
             writer.out += _DOUBLE.pack(value)
             writer.text(name)
         writer.end()
+        if writer.next == given + 2 + len(names):
+            self._lists[names] = _list_form(bytes(writer.out[at:]), len(names))
 
     def tail(self, o: SlideObject, roi: Roi, probability: float = _NAN) -> None:
         """Write what follows an object's children."""

@@ -45,6 +45,17 @@ class ClassSpec:
     parent: ClassSpec | None = None
 
 
+def reference(handle: int) -> bytes:
+    """Return a reference to a handle, by index.
+
+    Examples
+    --------
+    >>> reference(2).hex()
+    '71007e0002'
+    """
+    return _REF.pack(0x71, BASE_HANDLE + handle)
+
+
 class JavaWriter:
     """Appends elements to a buffer.
 
@@ -58,41 +69,42 @@ class JavaWriter:
     def __init__(self) -> None:
         self.out = bytearray()
         self.next = 0
-        self._texts: dict[str, int] = {}
-        self._classes: dict[str, int] = {}
+        self._texts: dict[str, bytes] = {}
+        self._classes: dict[str, bytes] = {}
 
     def take_handle(self) -> int:
         """Give out the next handle."""
         self.next += 1
         return self.next - 1
 
-    def find_text(self, text: str) -> int | None:
-        """Return the handle of a text that was written before."""
-        return self._texts.get(text)
+    def find_text(self, text: str) -> int | None:  # noqa: ARG002 - for who knows old content
+        """Return the handle of a text that was written otherwise than by :meth:`text`."""
+        return None
 
-    def find_class(self, spec: ClassSpec) -> int | None:
-        """Return the handle of a class that was described before."""
-        return self._classes.get(spec.name)
+    def find_class(self, spec: ClassSpec) -> int | None:  # noqa: ARG002 - as above
+        """Return the handle of a class that was described otherwise than by this writer."""
+        return None
 
-    def keep_class(self, spec: ClassSpec, handle: int) -> None:
-        """Remember the handle of a class."""
-        self._classes[spec.name] = handle
+    def note_class(self, spec: ClassSpec, handle: int) -> None:
+        """Take note that a class is described now."""
 
     def ref(self, handle: int) -> None:
         """Refer to something written before."""
-        self.out += _REF.pack(0x71, BASE_HANDLE + handle)
+        self.out += reference(handle)
 
     def text(self, text: str | None) -> None:
         """Write a text, or a reference to it, or null."""
         if text is None:
             self.out += NULL
             return
-        known = self.find_text(text)
-        if known is not None:
-            self.ref(known)
-            return
-        self._texts[text] = self.next
-        self.new_text(text)
+        known = self._texts.get(text)
+        if known is None:
+            found = self.find_text(text)
+            known = self._texts[text] = reference(self.next if found is None else found)
+            if found is None:
+                self.new_text(text)
+                return
+        self.out += known
 
     def new_text(self, text: str) -> None:
         """Write a text that is not looked for later (an id, say)."""
@@ -109,13 +121,19 @@ class JavaWriter:
         if spec is None:
             self.out += NULL
             return
-        known = self.find_class(spec)
-        if known is not None:
-            self.ref(known)
-            return
+        known = self._classes.get(spec.name)
+        if known is None:
+            found = self.find_class(spec)
+            known = self._classes[spec.name] = reference(self.next if found is None else found)
+            if found is None:
+                self._new_class(spec)
+                return
+        self.out += known
+
+    def _new_class(self, spec: ClassSpec) -> None:
         name = spec.name.encode("ascii")
         self.out += _SHORT.pack(0x72, len(name)) + name
-        self.keep_class(spec, self.take_handle())
+        self.note_class(spec, self.take_handle())
         self.out += _DESC.pack(spec.suid, spec.flags, len(spec.fields))
         for code, field_name, signature in spec.fields:
             raw = field_name.encode("ascii")

@@ -134,10 +134,13 @@ class Scan:
 
     # -- handles -------------------------------------------------------------------------------
 
-    def definitions(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Return where each handle's element begins, where it is given out, where it ends."""
+    def definitions(self, form: Any) -> Any:
+        """Return where each handle's element begins, where it is given out, where it ends.
+
+        The three rows are arrays of the numpy type `form`.
+        """
         reader = self.reader
-        table = np.full((3, reader.given), -1, dtype=np.int64)
+        table = np.full((3, reader.given), -1, dtype=form)
         own = np.array(reader.def_handle, dtype=np.int64)
         for row, column in enumerate((reader.def_start, reader.def_assign, reader.def_end)):
             table[row, own] = np.array(column, dtype=np.int64)
@@ -145,13 +148,15 @@ class Scan:
             for i, places in enumerate(rows.template.defs):
                 for row, place in enumerate(places):
                     table[row, rows.handles + i] = rows.at(place)
-        return table[0], table[1], table[2]
+        return table
 
-    def references(self) -> IntArray:
-        """Return the offsets of the handles of all references, ascending."""
-        found = [np.array(self.reader.refs, dtype=np.int64)]
-        found += [rows.at(place) for rows in self.rows for place in rows.template.refs]
-        return np.sort(np.concatenate(found))
+    def references(self, form: Any) -> Any:
+        """Return the offsets of the handles of all references, ascending, in a numpy type."""
+        found = [np.array(self.reader.refs, dtype=form)]
+        found += [rows.at(p).astype(form) for rows in self.rows for p in rows.template.refs]
+        offsets = np.concatenate(found)
+        offsets.sort()
+        return offsets
 
     def _locate(self, handle: int) -> tuple[int, int]:
         """Say where the element of a recognised object's handle begins."""

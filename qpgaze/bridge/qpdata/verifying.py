@@ -16,7 +16,7 @@ from uuid import UUID
 import numpy as np
 import shapely
 
-from qpgaze.bridge.qpdata.assembling import HandleTable
+from qpgaze.bridge.qpdata.assembling import HandleTable, rank
 from qpgaze.bridge.qpdata.columns import make_objects, stored_ids
 from qpgaze.bridge.qpdata.records import Roi
 from qpgaze.bridge.qpdata.regions import title
@@ -131,7 +131,7 @@ class _Digests:
         """Return the digest of a piece of the stream."""
         table = self._table
         handles = range(table.given_before(start), table.given_before(stop))
-        low, high = np.searchsorted(table.ref_at, (start, stop))
+        low, high = rank(table.ref_at, start), rank(table.ref_at, stop)
         events = [(int(table.start[h]), int(table.end[h]), h) for h in handles]
         events += [
             (int(table.ref_at[r]) - 1, int(table.ref_at[r]) + 4, int(table.target[r]))
@@ -198,8 +198,8 @@ class _Comparison:
         if b - a != b2 - a2:
             return False
         old, new = self._tables
-        low, high = np.searchsorted(old.ref_at, (a, b))
-        low2, high2 = np.searchsorted(new.ref_at, (a2, b2))
+        low, high = rank(old.ref_at, a), rank(old.ref_at, b)
+        low2, high2 = rank(new.ref_at, a2), rank(new.ref_at, b2)
         places = old.ref_at[low:high] - a
         if high - low != high2 - low2 or not np.array_equal(places, new.ref_at[low2:high2] - a2):
             return False
