@@ -22,6 +22,7 @@ def record(
     folder: Path | str,
     *,
     pseudonym: str | None = None,
+    interrupt_ends: bool = True,
     progress: Progress | None = None,
 ) -> Session:
     """Record a source into a new session folder until it ends or Ctrl-C is pressed.
@@ -33,6 +34,9 @@ def record(
         The new session; it may exist only if it is empty.
     pseudonym : str, optional
         Who looks; the source's own word where not given.
+    interrupt_ends : bool
+        Whether Ctrl-C is a normal end, as if the source had ended: the session is closed and
+        returned. Where a recording is only one step of something longer, it stops that too.
     progress : callable, optional
         Called with seconds done and seconds in all (0 where nobody knows).
 
@@ -45,10 +49,6 @@ def record(
     ------
     SessionError
         If the source or the disk fails. What came until then stays, readable and 'not closed'.
-
-    Notes
-    -----
-    Ctrl-C is a normal end: the session is closed as if the source had ended.
     """
     header = source.start()
     if pseudonym is not None:
@@ -57,7 +57,7 @@ def record(
         # Ctrl-C: the reader has finished. It ends the inner block, and leaving the outer closes.
         with (
             SessionWriter.create(Path(folder), header, source.columns) as writer,
-            suppress(KeyboardInterrupt),
+            suppress(*((KeyboardInterrupt,) if interrupt_ends else ())),
         ):
             _write_all(source, writer, progress)
     except QpgazeError:

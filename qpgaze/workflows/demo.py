@@ -195,7 +195,8 @@ def _replay(project_dir: Path, samples: Sequence[SampleCase], steps: Steps) -> l
     for n, sample in enumerate(samples):
         steps("replay", n, len(samples))
         target = sessions_dir(project_dir) / sample.session_path.name
-        sessions.append(record(ReplaySource(sample.session_path), target))
+        source = ReplaySource(sample.session_path)
+        sessions.append(record(source, target, interrupt_ends=False))
     steps("replay", len(samples), len(samples))
     return sessions
 
