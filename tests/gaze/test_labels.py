@@ -140,7 +140,7 @@ def marked(fixations: list[Fixation], t_ms: int, **parameters: float) -> tuple[F
 
 
 def test_mark_reaches_back_over_the_dwell() -> None:
-    far, near = fix(0, 400, x=500 + 4 * DEGREE_PX), fix(500, 900, x=500 + 2 * DEGREE_PX)
+    far, near = fix(0, 400, x=500 + 8 * DEGREE_PX), fix(500, 900, x=500 + 2 * DEGREE_PX)
     now, later = fix(1000, 1500), fix(1600, 2000)
     assert marked([far, near, now, later], 1700) == (near, now)
     (one,) = label([near, now], [key(1700, "mark")]).labels
@@ -159,15 +159,15 @@ def test_mark_stops_at_pauses_planes_zoom_and_distance() -> None:
     assert marked([fix(100, 499), now], 1700) == (now,)
     assert len(marked([fix(100, 500), now], 1700)) == 2
     assert len(marked([fix(500, 900, downsample=4.0), now], 1700)) == 2
-    away = fix(500, 900, x=500 + 2.6 * DEGREE_PX)
+    away = fix(500, 900, x=500 + 6.1 * DEGREE_PX)
     assert marked([away, now], 1700) == (now,)
-    assert len(marked([away, now], 1700, dwell_radius_deg=2.7)) == 2
+    assert len(marked([away, now], 1700, dwell_radius_deg=6.2)) == 2
     # What lies beyond a place left out is not reached any more.
     assert marked([fix(0, 450), away, now], 1700) == (now,)
 
 
 def test_the_dwell_radius_scales_with_the_zoom() -> None:
-    place = 500 + 4 * DEGREE_PX
+    place = 500 + 8 * DEGREE_PX
     zoomed_out = {"downsample": 4.0, "accuracy_image_px": DEGREE_PX}
     assert len(marked([fix(500, 900, x=place), fix(1000, 1500)], 1700)) == 1
     pair = [fix(500, 900, x=place, **zoomed_out), fix(1000, 1500, **zoomed_out)]  # type: ignore[arg-type]
