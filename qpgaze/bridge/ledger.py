@@ -20,7 +20,8 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from qpgaze import keys
-from qpgaze.bridge.shapecode import encode_shape, same_shape
+from qpgaze.bridge.projects.lock import writer_lock
+from qpgaze.bridge.shapecode import encode_shapes, same_shape
 from qpgaze.errors import ProjectError, UnsupportedDataError, UsageError
 from qpgaze.model import SlideObject
 
@@ -100,6 +101,10 @@ def records_of(
         Default the wall clock.
     """
     stamp = time_utc or datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    every = list(objects)
+    shapes: list[dict[str, Any]] = [{} for _ in every]
+    if op is not Operation.REMOVE:
+        shapes = encode_shapes([i.geometry for i in every], [i.is_ellipse for i in every])
     return [
         Record(
             op=op,
@@ -109,12 +114,10 @@ def records_of(
             label=item.metadata.get(keys.LABEL, ""),
             method=item.metadata.get(keys.METHOD, ""),
             class_name=item.class_name,
-            shape={}
-            if op is Operation.REMOVE
-            else encode_shape(item.geometry, is_ellipse=item.is_ellipse),
+            shape=shape,
             time_utc=stamp,
         )
-        for item in objects
+        for item, shape in zip(every, shapes, strict=True)
     ]
 
 
@@ -141,14 +144,11 @@ class Ledger:
     path : Path
         The file, there or not.
     records : sequence of Record
-    torn : bool
-        Whether the last line was cut.
     """
 
-    def __init__(self, path: Path, records: Sequence[Record], *, torn: bool = False) -> None:
+    def __init__(self, path: Path, records: Sequence[Record]) -> None:
         self.path = path
         self._records = list(records)
-        self._torn = torn
 
     @classmethod
     def open(cls, project: str | PathLike[str]) -> Ledger:
@@ -176,12 +176,11 @@ class Ledger:
         except OSError as error:
             raise ProjectError(f"{path} cannot be read: {error.strerror or error}.") from error
         lines = content.split(b"\n")
-        tail = lines.pop()
+        lines.pop()  # a line is whole once its line break is on the disk: this one was cut
         records = [
             _parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()
         ]
-        # A line is whole once its line break is on the disk; what follows the last one was cut.
-        return cls(path, records, torn=bool(tail))
+        return cls(path, records)
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -207,6 +206,8 @@ class Ledger:
 
         Raises
         ------
+        ConflictError
+            If another program holds the project's lock.
         ProjectError
             If the file cannot be written; what was in it stays.
         """
@@ -215,14 +216,13 @@ class Ledger:
             return
         text = "".join(_line(record) for record in fresh).encode("utf-8")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            _append(self.path, text, cut_tail=self._torn)
+            with writer_lock(self.path.parent.parent):
+                _append(self.path, text)
         except OSError as error:
             raise ProjectError(
                 f"The ledger {self.path} cannot be written: {error.strerror or error}. The "
                 "objects themselves are in the project and will be recognised.",
             ) from error
-        self._torn = False
         self._records += fresh
 
     def compare(
@@ -348,15 +348,16 @@ def _parse(line: bytes, path: Path, number: int) -> Record:
         ) from error
 
 
-def _append(path: Path, text: bytes, *, cut_tail: bool) -> None:
+def _append(path: Path, text: bytes) -> None:
     """Write at the end; after a torn line, at the end of the last whole one."""
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
     try:
         end = os.lseek(descriptor, 0, os.SEEK_END)
-        if cut_tail:
-            end = path.read_bytes().rfind(b"\n") + 1
-            os.ftruncate(descriptor, end)
+        if end:
+            os.lseek(descriptor, end - 1, os.SEEK_SET)
+            if os.read(descriptor, 1) != b"\n":
+                end = path.read_bytes().rfind(b"\n") + 1
+                os.ftruncate(descriptor, end)
         os.lseek(descriptor, end, os.SEEK_SET)
         try:
             view = memoryview(text)

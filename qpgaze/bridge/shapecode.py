@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
 _STEP_PX = 0.01
+# Numbers are GEOS's; a ring alone and a collection have no counterpart in QuPath.
+_NAMES = {
+    0: "Point",
+    1: "LineString",
+    3: "Polygon",
+    4: "MultiPoint",
+    5: "MultiLineString",
+    6: "MultiPolygon",
+}
+_CODED = list(_NAMES)
 _SPECK_PX2 = 1.0
 """Holes and pieces below this area may vanish when QuPath rounds."""
 
@@ -43,19 +54,49 @@ def encode_shape(geometry: BaseGeometry, *, is_ellipse: bool = False) -> dict[st
     >>> decode_shape(encode_shape(shapely.box(0, 0, 20, 10.126))).bounds
     (0.0, 0.0, 20.0, 10.13)
     """
-    if is_ellipse:
-        return {"ellipse": [round(float(v), 2) for v in geometry.bounds]}
-    if geometry.geom_type in ("GeometryCollection", "LinearRing") or geometry.is_empty:
-        raise ProjectError(f"A shape of kind {geometry.geom_type} cannot be recorded.")
-    kind, xy, offsets = shapely.to_ragged_array(np.array([geometry], dtype=object))
-    steps = np.rint(xy[:, :2] / _STEP_PX).astype("<i8")
-    deltas = np.diff(steps, axis=0, prepend=np.zeros((1, 2), "<i8"))
-    packed = zlib.compress(deltas.astype("<i8").tobytes(), 6)
-    return {
-        "type": kind.name.title().replace("string", "String"),
-        "xy": base64.b64encode(packed).decode("ascii"),
-        "parts": [np.asarray(offset).tolist() for offset in offsets],
-    }
+    return encode_shapes([geometry], [is_ellipse])[0]
+
+
+def encode_shapes(
+    geometries: Sequence[BaseGeometry], are_ellipses: Sequence[bool]
+) -> list[dict[str, Any]]:
+    """Write many shapes as :func:`encode_shape` does, in a fraction of the time.
+
+    Raises
+    ------
+    ProjectError
+        If one is empty or a collection.
+    """
+    shapes = np.array(geometries, dtype=object)
+    kinds = shapely.get_type_id(shapes)
+    if not np.isin(kinds, _CODED).all() or shapely.is_empty(shapes).any():
+        raise ProjectError("A shape that is empty or a collection cannot be recorded.")
+    codes: list[dict[str, Any]] = [{} for _ in geometries]
+    round_ = np.array(are_ellipses, dtype=bool)
+    bounds = np.round(shapely.bounds(shapes), 2)
+    for number in np.flatnonzero(round_):
+        codes[number] = {"ellipse": bounds[number].tolist()}
+    for kind in np.unique(kinds[~round_]):
+        members = np.flatnonzero(~round_ & (kinds == kind))
+        _, xy, offsets = shapely.to_ragged_array(shapes[members])
+        steps = np.rint(xy[:, :2] / _STEP_PX).astype("<i8")
+        name = _NAMES[int(kind)]
+        for place, number in enumerate(members):
+            first, last = place, place + 1
+            parts: list[list[int]] = []
+            for offset in reversed(offsets):
+                inside = np.asarray(offset)[first : last + 1]
+                first, last = int(inside[0]), int(inside[-1])
+                parts.insert(0, (inside - first).tolist())
+            deltas = steps[first:last].copy()
+            deltas[1:] -= steps[first : last - 1]
+            packed = zlib.compress(deltas.tobytes(), 6)
+            codes[number] = {
+                "type": name,
+                "xy": base64.b64encode(packed).decode("ascii"),
+                "parts": parts,
+            }
+    return codes
 
 
 def decode_shape(code: dict[str, Any]) -> BaseGeometry:

@@ -35,7 +35,7 @@ def only(opened: Project) -> Entry:
     return entry
 
 
-def alike(came: Sequence[SlideObject], meant: Sequence[SlideObject]) -> None:
+def assert_alike(came: Sequence[SlideObject], meant: Sequence[SlideObject]) -> None:
     """Same objects, whatever their order; shapes to what QuPath keeps of them."""
     there = {item.id: item for item in came}
     assert there.keys() == {item.id for item in meant}
@@ -79,11 +79,11 @@ def test_every_shape_and_field_comes_back(project: Path, make_object: Make, back
     ]
     with open_project(project, mode="r+", backend=backend) as opened:
         only(opened).add(meant)
-        alike(only(opened).objects(), meant)
+        assert_alike(only(opened).objects(), meant)
         opened.commit()
-        alike(only(opened).objects(), meant)
+        assert_alike(only(opened).objects(), meant)
     with open_project(project, backend=backend) as opened:
-        alike(only(opened).objects(), meant)
+        assert_alike(only(opened).objects(), meant)
         assert list(opened.classes) == ["Keratin pearl", "Tumor: Positive"]
 
 
@@ -109,7 +109,7 @@ def test_both_backends_read_what_either_wrote(
     for other in ("embedded", "paquo"):
         with open_project(project, backend=other) as opened:
             read.append(only(opened).objects())
-    alike(*read)
+    assert_alike(*read)
 
 
 def test_objects_lie_under_their_parents(project: Path, make_object: Make, backend: str) -> None:
@@ -146,16 +146,16 @@ def test_replace_and_remove(project: Path, make_object: Make, backend: str) -> N
         only(opened).add([third])
         opened.commit()
     with open_project(project, mode="r+", backend=backend) as opened:
-        alike(only(opened).objects(), [better, third])
+        assert_alike(only(opened).objects(), [better, third])
         only(opened).add([first])
         only(opened).remove([first.id])
         opened.commit()
-        alike(only(opened).objects(), [better, third])
+        assert_alike(only(opened).objects(), [better, third])
         only(opened).remove([third.id])
         only(opened).add([third])
         opened.commit()
     with open_project(project, backend=backend) as opened:
-        alike(only(opened).objects(), [better, third])
+        assert_alike(only(opened).objects(), [better, third])
 
 
 def test_nothing_is_written_without_commit(
@@ -213,6 +213,7 @@ def test_unknown_ids_are_refused(project: Path, make_object: Make, backend: str)
         ({"geometry": shapely.LineString([(0, 0), (math.inf, 1)])}, "no numbers|not valid"),
         ({"geometry": shapely.MultiLineString([[(0, 0), (1, 1)], [(3, 3), (4, 4)]])}, "no Multi"),
         ({"geometry": None}, "missing"),
+        ({"geometry": shapely.box(0, 0, 5, 5).exterior}, "no LinearRing"),
         ({"class_name": "a\nb"}, "no class name"),
         ({"class_name": "a:b"}, "no class name"),
         ({"class_name": ""}, "no class name"),
@@ -255,7 +256,7 @@ def test_a_change_by_another_is_noticed(project: Path, make_object: Make, backen
     with pytest.raises(ConflictError, match="changed"):
         second.commit()
     with open_project(project, backend=backend) as opened:
-        alike(only(opened).objects(), [make_object(1)])
+        assert_alike(only(opened).objects(), [make_object(1)])
 
 
 def test_two_that_add_an_image_do_not_share_an_id(
@@ -333,6 +334,6 @@ def test_objects_of_a_new_image_go_with_it(
         entry = made.add_image(picture)
         entry.add([make_object(1), make_object(2)])
         made.commit()
-        alike(entry.objects(), [make_object(1), make_object(2)])
+        assert_alike(entry.objects(), [make_object(1), make_object(2)])
     with open_project(tmp_path / "new", backend=backend) as opened:
-        alike(only(opened).objects(), [make_object(1), make_object(2)])
+        assert_alike(only(opened).objects(), [make_object(1), make_object(2)])

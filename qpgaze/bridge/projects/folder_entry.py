@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from qpgaze.bridge.projects.colors import class_color, with_parents
 from qpgaze.bridge.projects.files import Change, Snapshot, read_file
 from qpgaze.bridge.projects.images import (
     ImageFacts,
+    count_objects,
     find_image,
     image_summary,
     recorded_pixel_size,
@@ -73,7 +74,9 @@ class FolderEntry:
     def metadata(self) -> Mapping[str, str]:
         """The entry's own key-value pairs."""
         pairs = self.raw.get("metadata")
-        return {str(k): str(v) for k, v in pairs.items()} if isinstance(pairs, dict) else {}
+        if not isinstance(pairs, dict):
+            return {}
+        return {str(key): str(value) for key, value in pairs.items() if value is not None}
 
     @property
     def width_px(self) -> int | None:
@@ -188,19 +191,25 @@ class FolderEntry:
             Change(self.data_path, content, target, backup=backup, verify=self._verifier(staged))
         ]
         if self.facts is not None:
-            made += self._image_files(self.facts)
-        return made
+            thumbnail = self.folder / "thumbnail.jpg"
+            made.append(Change(thumbnail, self.facts.thumbnail, Snapshot(thumbnail)))
+        return made + self._summary_change(staged.current())
 
-    def _image_files(self, facts: ImageFacts) -> list[Change]:
-        summary = image_summary(
-            facts, image_type=self.new_image_type, timestamp_ms=self._project.clock_ms()
-        )
-        text = json.dumps(summary, ensure_ascii=False).encode("utf-8")
-        files = {"thumbnail.jpg": facts.thumbnail, "summary.json": text}
-        return [
-            Change(path, content, Snapshot(path))
-            for path, content in ((self.folder / name, data) for name, data in files.items())
-        ]
+    def _summary_change(self, objects: Sequence[SlideObject]) -> list[Change]:
+        """Return the image's ``summary.json`` with new counts; where QuPath wrote none, none."""
+        path = self.folder / "summary.json"
+        now = self._project.clock_ms()
+        if self.facts is not None:
+            before = Snapshot(path)
+            raw = image_summary(self.facts, image_type=self.new_image_type, timestamp_ms=now)
+        else:
+            _, before = read_file(path)
+            raw = _optional_json(path)
+            if not raw:
+                return []
+        raw = {**raw, "timestamp": now}
+        raw["hierarchy"] = {**raw.get("hierarchy", {}), **count_objects(objects)}
+        return [Change(path, json.dumps(raw, ensure_ascii=False).encode("utf-8"), before)]
 
     def _verifier(self, staged: Staging) -> Callable[[bytes], None] | None:
         """Return what checks the written data; the bytes themselves are compared in any case."""

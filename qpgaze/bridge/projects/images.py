@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,6 +13,7 @@ from typing import Any
 
 from qpgaze.bridge.projects.uris import Location, parse_uri, relative_place, share_host
 from qpgaze.errors import ProjectError, SlideError, UsageError
+from qpgaze.model import SlideObject
 
 IMAGE_TYPES = (
     "BRIGHTFIELD_H_DAB",
@@ -91,6 +93,30 @@ def image_summary(facts: ImageFacts, *, image_type: str, timestamp_ms: int) -> d
             "sizeZ": 1,
             "sizeT": 1,
         },
+    }
+
+
+_NAMES = {
+    "annotation": "Annotations",
+    "detection": "Detections",
+    "cell": "Cells",
+    "tile": "Tiles",
+    "tma_core": "TMA cores",
+}
+
+
+def count_objects(objects: Sequence[SlideObject]) -> dict[str, Any]:
+    """Return the ``hierarchy`` of an image's ``summary.json``: how many objects of which class."""
+    kinds = Counter(_NAMES[item.kind] for item in objects)
+    classes: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    for item in objects:
+        if item.kind != "tma_core":
+            classes[item.kind == "annotation"][item.class_name or "Unclassified"] += 1
+    return {
+        "nObjects": len(objects) + 1,
+        "objectTypeCounts": {"Root objects": 1, **kinds},
+        "annotationClassificationCounts": dict(classes[True]),
+        "detectionClassificationCounts": dict(classes[False]),
     }
 
 

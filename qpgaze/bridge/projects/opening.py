@@ -95,7 +95,7 @@ def create_project(
     Parameters
     ----------
     path : path
-        A folder that is empty or not there yet, or the ``.qpproj`` file to be.
+        A folder without a project, made where it is missing, or the ``.qpproj`` file to be.
     backend : "auto", "embedded" or "paquo"
         What the new project is opened with; the files are the same.
     qupath_version : str

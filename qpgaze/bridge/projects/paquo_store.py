@@ -93,8 +93,47 @@ def _children(one: Any, identity: UUID | None) -> list[tuple[Any, UUID | None]]:
     return [(child, identity) for child in reversed(list(one.getChildObjectsAsArray()))]
 
 
+_CLASSES = {
+    "ArrayList": "java.util.ArrayList",
+    "BufferedImage": "java.awt.image.BufferedImage",
+    "ByteArrayInputStream": "java.io.ByteArrayInputStream",
+    "ByteArrayOutputStream": "java.io.ByteArrayOutputStream",
+    "EllipseROI": "qupath.lib.roi.EllipseROI",
+    "GsonTools": "qupath.lib.io.GsonTools",
+    "ImageData": "qupath.lib.images.ImageData",
+    "ImagePlane": "qupath.lib.regions.ImagePlane",
+    "ImageType": "qupath.lib.images.ImageData$ImageType",
+    "Integer": "java.lang.Integer",
+    "JUUID": "java.util.UUID",
+    "JString": "java.lang.String",
+    "PathClass": "qupath.lib.objects.classes.PathClass",
+    "ROIs": "qupath.lib.roi.ROIs",
+    "ServerBuilder": "qupath.lib.images.servers.ImageServerBuilder$ServerBuilder",
+    "WKBReader": "org.locationtech.jts.io.WKBReader",
+    "WKBWriter": "org.locationtech.jts.io.WKBWriter",
+}
+
+
 class _Java:
     """QuPath's classes and what is made with them."""
+
+    ArrayList: Any
+    BufferedImage: Any
+    ByteArrayInputStream: Any
+    ByteArrayOutputStream: Any
+    EllipseROI: Any
+    GsonTools: Any
+    ImageData: Any
+    ImagePlane: Any
+    ImageType: Any
+    Integer: Any
+    JUUID: Any
+    JString: Any
+    PathClass: Any
+    ROIs: Any
+    ServerBuilder: Any
+    WKBReader: Any
+    WKBWriter: Any
 
     def __init__(self) -> None:
         try:
@@ -110,25 +149,7 @@ class _Java:
         self._bytes = JArray(JByte)
         self.PathIO, self.PathObjects, self.GeometryTools = PathIO, PathObjects, GeometryTools
         self.version = str(known.version)
-        for name, where in {
-            "ArrayList": "java.util.ArrayList",
-            "BufferedImage": "java.awt.image.BufferedImage",
-            "ByteArrayInputStream": "java.io.ByteArrayInputStream",
-            "ByteArrayOutputStream": "java.io.ByteArrayOutputStream",
-            "EllipseROI": "qupath.lib.roi.EllipseROI",
-            "GsonTools": "qupath.lib.io.GsonTools",
-            "ImageData": "qupath.lib.images.ImageData",
-            "ImagePlane": "qupath.lib.regions.ImagePlane",
-            "ImageType": "qupath.lib.images.ImageData$ImageType",
-            "Integer": "java.lang.Integer",
-            "JUUID": "java.util.UUID",
-            "JString": "java.lang.String",
-            "PathClass": "qupath.lib.objects.classes.PathClass",
-            "ROIs": "qupath.lib.roi.ROIs",
-            "ServerBuilder": "qupath.lib.images.servers.ImageServerBuilder$ServerBuilder",
-            "WKBReader": "org.locationtech.jts.io.WKBReader",
-            "WKBWriter": "org.locationtech.jts.io.WKBWriter",
-        }.items():
+        for name, where in _CLASSES.items():
             setattr(self, name, JClass(where))
         self._kinds = [
             (kind, JClass(f"qupath.lib.objects.{java}"))
@@ -146,10 +167,6 @@ class _Java:
         )
         self._store.setAccessible(True)
         self._load_openslide(JClass)
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...
 
     @staticmethod
     def _load_openslide(find: Any) -> None:
@@ -306,10 +323,7 @@ class _Java:
         if item.is_ellipse:
             x0, y0, x1, y1 = item.geometry.bounds
             return self.ROIs.createEllipseROI(x0, y0, x1 - x0, y1 - y0, plane)
-        geometry = item.geometry
-        if geometry.geom_type == "LinearRing":
-            geometry = shapely.LineString(geometry.coords)
-        wkb = self._bytes(shapely.to_wkb(geometry, output_dimension=2))
+        wkb = self._bytes(shapely.to_wkb(item.geometry, output_dimension=2))
         return self.GeometryTools.geometryToROI(self.WKBReader().read(wkb), plane)
 
     def _class(self, name: str | None, class_colors: Mapping[str, int]) -> Any:

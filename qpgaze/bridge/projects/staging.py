@@ -18,7 +18,7 @@ import shapely
 from qpgaze.errors import ConflictError, EntryError, ProjectError
 from qpgaze.model import SlideObject
 
-SHAPES = frozenset({"Point", "MultiPoint", "LineString", "LinearRing", "Polygon", "MultiPolygon"})
+SHAPES = frozenset({"Point", "MultiPoint", "LineString", "Polygon", "MultiPolygon"})
 """Shapes that every QuPath keeps as they are. A MultiLineString comes back joined: one object a
 piece. A collection has no counterpart."""
 
