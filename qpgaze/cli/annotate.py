@@ -62,28 +62,56 @@ def annotate(
 
 def _show(report: AnnotateReport) -> None:
     from rich.table import Table
+    from rich.text import Text
+
+    from qpgaze.workflows.labels import left_out_in_words
 
     out = console()
-    out.print(f"{report.labels} labels, {report.fixations} fixations in the session.")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("image", "added", "there", "reviewed", "missing", "put back"):
-        table.add_column(heading, justify="left" if heading == "image" else "right")
-    for image in report.images:
-        table.add_row(
-            f"{image.entry} {image.name}",
-            *map(str, (image.added, image.there, image.reviewed)),
-            str(len(image.missing)),
-            str(image.put_back),
-        )
-    out.print(table)
+    labels, fixations = _count(report.labels, "label"), _count(report.fixations, "fixation")
+    out.print(f"The session has {labels} and {fixations}.")
+    if report.images:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("image", "added", "there", "reviewed", "missing", "put back"):
+            table.add_column(heading, justify="left" if heading == "image" else "right")
+        for image in report.images:
+            table.add_row(
+                # Text, not str: a name may hold what rich takes for mark-up.
+                Text(f"{image.entry} {image.name}"),
+                *map(str, (image.added, image.there, image.reviewed)),
+                str(len(image.missing)),
+                str(image.put_back),
+            )
+        out.print(table)
     left_out = sum(report.left_out.values())
     if left_out:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in report.left_out.items())
-        out.print(f"{left_out} of {report.samples} gaze samples lie on no slide: {reasons}.")
-    if any(image.missing for image in report.images):
+        reasons = left_out_in_words(report.left_out)
         out.print(
+            f"{left_out} of {report.samples} gaze samples lie on no slide: {reasons}.",
+            markup=False,
+        )
+    for line in _remarks(report):
+        out.print(line, markup=False)
+    for note in report.notes:
+        out.print(f"Note: {note}", markup=False)
+
+
+def _count(n: int, thing: str) -> str:
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
+
+
+def _remarks(report: AnnotateReport) -> list[str]:
+    """Explain the counts that need it, and say what may come next."""
+    remarks = []
+    if any(image.reviewed for image in report.images):
+        remarks.append("Reviewed objects were changed by a person since, and are left alone.")
+    if any(image.missing for image in report.images):
+        remarks.append(
             "Missing objects were written once and are gone: somebody deleted them, or a QuPath "
             "that had the image open saved over them. --put-back writes them again."
         )
-    for note in report.notes:
-        out.print(f"Note: {note}")
+    if any(image.added or image.put_back for image in report.images):
+        # QuPath reads an image's objects when it opens it, and would save over ours.
+        remarks.append("An image that is open in QuPath must be reopened (File > Reload data).")
+    if report.labels and any(image.added for image in report.images):
+        remarks.append("Next: 'qpgaze refine PROJECT' turns the labels into good boxes.")
+    return remarks

@@ -53,12 +53,14 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+    screen = console(err=True)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        console=console(err=True),
+        console=screen,
         transient=True,
+        disable=not screen.is_terminal,
     ) as bars:
         task = bars.add_task(description, total=None)
 

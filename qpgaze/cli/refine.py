@@ -80,15 +80,25 @@ def refine(
 
 def _show(report: RefineReport) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     out = console()
     out.print(f"Method: {report.method}")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("image", "refined", "same", "reviewed", "without shape"):
+    for heading in ("image", "refined", "unchanged", "reviewed", "no shape found"):
         table.add_column(heading, justify="left" if heading == "image" else "right")
     for image in report.images:
         counts = (image.refined, image.same, image.reviewed, image.without)
-        table.add_row(f"{image.entry} {image.name}", *map(str, counts))
+        # Text, not str: a name may hold what rich takes for mark-up.
+        table.add_row(Text(f"{image.entry} {image.name}"), *map(str, counts))
     out.print(table)
+    if any(image.reviewed for image in report.images):
+        out.print("Reviewed objects were changed by a person since, and are left alone.")
+    if any(image.without for image in report.images):
+        out.print("Where the method found no shape, the object keeps the one it had.")
     for note in report.notes:
-        out.print(f"Note: {note}")
+        out.print(f"Note: {note}", markup=False)
+    if any(image.refined for image in report.images):
+        # QuPath reads an image's objects when it opens it, and would save over ours.
+        out.print("An image that is open in QuPath must be reopened (File > Reload data).")
+        out.print("Next: review the boxes in QuPath; 'qpgaze export coco' makes a data set.")

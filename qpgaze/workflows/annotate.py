@@ -12,16 +12,24 @@ from qpgaze import keys
 from qpgaze.bridge import open_project
 from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, records_of
 from qpgaze.bridge.objects import fixation_objects, label_object
-from qpgaze.errors import UsageError
+from qpgaze.errors import CoverageError, UsageError
 from qpgaze.session import open_session
-from qpgaze.workflows.labels import entry_for, pixel_size_of, read_labels
+from qpgaze.workflows.labels import (
+    entry_for,
+    labels_given,
+    left_out_in_words,
+    pixel_size_of,
+    read_labels,
+)
 
 if TYPE_CHECKING:
     from qpgaze.bridge.projects.opening import Backend
     from qpgaze.bridge.projects.protocol import Entry, Project
     from qpgaze.gaze import IvtParameters, LabelParameters
     from qpgaze.model import Label, SlideObject
+    from qpgaze.session import Session
     from qpgaze.viewing import ImageIdentity
+    from qpgaze.workflows.labels import SessionLabels
 
 
 @dataclass
@@ -130,6 +138,9 @@ def annotate_project(
     labels = list(found.labels)
     if fixations or (fixations is None and not has_keys):
         labels += found.fixation_labels
+    notes = list(found.notes)
+    if not labels:
+        notes.append(_why_nothing(session, found, has_keys, fixations))
     with open_project(project_path, mode="r+", backend=backend) as project:
         images = _write(project, _by_image(labels), image, put_back=put_back)
         return AnnotateReport(
@@ -141,8 +152,46 @@ def annotate_project(
             samples=found.samples,
             left_out=dict(found.left_out),
             images=images,
-            notes=list(found.notes),
+            notes=notes,
         )
+
+
+def _why_nothing(
+    session: Session, found: SessionLabels, has_keys: bool, fixations: bool | None
+) -> str:
+    """Say why a session gives no object, where that is as its reader wanted it.
+
+    Raises
+    ------
+    CoverageError, UsageError
+        Where it is not.
+    """
+    if not has_keys and fixations is False:
+        raise UsageError(
+            "The session has no label keys, and with --no-fixations there is nothing to draw.",
+            hint="Leave --no-fixations out to draw where the reader looked.",
+        )
+    if not found.fixations:
+        raise CoverageError(
+            f"In {found.samples} gaze samples no fixation was found on a slide, so there is "
+            f"nothing to draw. {_left_out_sentence(found)}".rstrip(),
+            hint="Look at the session with 'qpgaze inspect'.",
+        )
+    lost = labels_given(session.events)
+    if lost:
+        raise CoverageError(
+            f"The session has {lost} labels, but none with gaze on a slide: "
+            f"{' '.join(found.notes)}",
+            hint="--fixations draws where the reader looked instead.",
+        )
+    return "Every label of the session was taken back with undo: there is nothing to add."
+
+
+def _left_out_sentence(found: SessionLabels) -> str:
+    if not found.left_out:
+        return ""
+    lost = sum(found.left_out.values())
+    return f"{lost} of them lie on no slide: {left_out_in_words(found.left_out)}."
 
 
 def _write(

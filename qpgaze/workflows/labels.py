@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,11 @@ from qpgaze.gaze import (
     make_labels,
     map_samples,
 )
+from qpgaze.gaze.keypresses import read_presses
 
 if TYPE_CHECKING:
     from qpgaze.bridge.projects.protocol import Entry, Project
-    from qpgaze.model import Fixation, Label
+    from qpgaze.model import Event, Fixation, Label
     from qpgaze.session import Session
     from qpgaze.viewing import ImageIdentity
 
@@ -108,23 +109,84 @@ def read_labels(
         ),
         left_out=left_out,
         samples=len(gaze),
-        notes=(*session.notes, *labelling.notes),
+        notes=(*session.notes, *_about_accuracy(accuracy_deg, assumed), *labelling.notes),
     )
+
+
+def _about_accuracy(accuracy_deg: float, assumed: bool) -> list[str]:
+    if not assumed:
+        return []
+    return [
+        f"The session holds no validation of the tracker: its accuracy was taken as "
+        f"{accuracy_deg:g} deg, which sets how large the objects are drawn."
+    ]
+
+
+def labels_given(events: Sequence[Event]) -> int:
+    """Count the labels that a reader gave and did not take back.
+
+    Examples
+    --------
+    >>> from qpgaze.model import Event
+    >>> mark, undo = {"event": "mark", "class": "Pearl"}, {"event": "undo"}
+    >>> labels_given([Event(5, "label", mark), Event(6, "label", mark), Event(7, "label", undo)])
+    1
+    """
+    presses, _ = read_presses(events, end_us=0)
+    return len(presses)
 
 
 def _left_out(mapped: MappedGaze) -> dict[str, int]:
     """Count what lies on no slide, by reason; refuse gaze of which nothing lies on one."""
+    if not len(mapped):
+        raise CoverageError(
+            "The session holds no gaze at all.",
+            hint="Was the tracker on while it was recorded? 'qpgaze inspect' shows what there is.",
+        )
     left_out = {reason: n for reason, n in mapped.counts().items() if reason != "ok" and n}
     if sum(left_out.values()) == len(mapped):
         raise CoverageError(
-            f"None of the {len(mapped)} gaze samples lies on a slide ({_in_words(left_out)}).",
-            hint="Look at both with 'qpgaze inspect' and 'qpgaze validate'.",
+            f"None of the {len(mapped)} gaze samples lies on a slide: "
+            f"{left_out_in_words(left_out)}.",
+            hint="Look at the session with 'qpgaze inspect' and 'qpgaze validate'.",
         )
     return left_out
 
 
-def _in_words(left_out: Mapping[str, int]) -> str:
-    return ", ".join(f"{n} {reason}" for reason, n in left_out.items())
+_REASONS = {
+    "invalid": "without an eye that the tracker saw",
+    "no_state": "at times of which no view is known",
+    "no_image": "on a viewer without an image",
+    "off_viewer": "beside the viewer",
+    "off_image": "beside the slide",
+}
+_COVERS = {
+    "overview": "the overview map",
+    "scalebar": "the scale bar",
+    "location": "the location text",
+    "window": "another window",
+}
+
+
+def left_out_in_words(left_out: Mapping[str, int]) -> str:
+    """Say for a person why gaze samples lie on no slide.
+
+    Parameters
+    ----------
+    left_out : mapping of str to int
+        Samples by reason, as :attr:`SessionLabels.left_out` has them.
+
+    Examples
+    --------
+    >>> left_out_in_words({"off_viewer": 3, "covered: scalebar": 2})
+    '3 beside the viewer, 2 on the scale bar'
+    """
+    said = []
+    for reason, n in left_out.items():
+        what, _, kind = reason.partition(": ")
+        words = f"on {_COVERS.get(kind, kind)}" if what == "covered" else _REASONS.get(what, what)
+        said.append(f"{n} {words}")
+    return ", ".join(said)
 
 
 def entry_for(project: Project, image: ImageIdentity, chosen: str | None = None) -> Entry:
