@@ -254,7 +254,7 @@ def _draw(
             PictureCase(
                 slide_path=case.slide,
                 title=case.sample.patient,
-                truth=_truth_boxes(case),
+                truth=[truth.geometry for truth in case.sample.truth if truth.target],
                 baseline=case.boxes[BASELINE],
                 refined=case.boxes[DEFAULT_METHOD],
                 fixations=case.found.fixations,
