@@ -21,8 +21,8 @@ from qpgaze.refine.ellipses import DIMENSIONS, H1, H2, LOG_SIZE, Ellipses, Gauss
 
 REACHES = np.array([0.5, 0.6, 0.72, 0.86, 1.0, 1.15])
 """Reaches that are told apart."""
-_REACH_MEAN, _REACH_SD = 0.9, 0.25
-"""Before any picture: most readers scan nearly all of an object (mean and SD of the log)."""
+_REACH_MEAN, _REACH_SD = 0.94, 0.25
+"""Before any picture: places spread evenly over an object have reach 0.94 (and SD of the log)."""
 _STRAY = 0.06
 """Share of a label's fixations that lie elsewhere: late keys, glances."""
 _ROUNDNESS_SD = 0.17

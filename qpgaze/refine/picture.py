@@ -23,8 +23,8 @@ GRID = 112
 _FINE = 3
 """Pixels per cell and side that are read; texture is what varies within and beside cells."""
 _POINTS = 96
-_RING = (1.06, 1.42)
-"""Radii of the ring: a small gap for soft edges; as much area as the inside."""
+_RING = (1.0, 1.4)
+"""Radii of the ring: nearly as much area as the inside."""
 _FLOOR = 0.02
 """Differences in optical density below this are noise of cameras and compression."""
 

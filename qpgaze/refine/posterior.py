@@ -29,6 +29,8 @@ _ALONE = 0.1
 """Share of belief that a label's offset is its own: a turned view, a moved head."""
 _TOGETHER = 60
 """Labels that are learnt from together, in time order: trackers drift, and memory is finite."""
+_NOT_AN_ELLIPSE = 0.05
+"""Objects are no ellipses: their boxes differ from those of the best ones by such a share."""
 _WINDOW = 3.2
 """Half side of a label's patch over its size by gaze: all likely candidates with their rings."""
 
@@ -299,7 +301,8 @@ def _result(
 ) -> RefinedLabel:
     boxes = work.candidates.boxes()
     box = work.weights @ boxes
-    variance = work.weights @ (boxes - box) ** 2
+    variance = float((work.weights @ (boxes - box) ** 2).mean())
+    variance += (_NOT_AN_ELLIPSE * float(np.mean(box[2:] - box[:2])) / 2) ** 2
     blind = (
         work.weights if work.patch is None else _mix(work.log_weights(with_picture=False), belief)
     )
@@ -308,7 +311,7 @@ def _result(
         geometry=shapely.box(*_inside(box, work.label)),
         method=method,
         parameters=asdict(parameters),
-        uncertainty_image_px=float(np.sqrt(variance.mean())),
+        uncertainty_image_px=math.sqrt(variance),
         picture_weight=float(np.abs(work.weights - blind).sum() / 2),
     )
 

@@ -33,7 +33,7 @@ def label_at(
     number=1,
     *,
     width=4000,
-    height=3000,
+    height=2000,
     session=SESSION,
     class_name="Pearl",
     downsample=2.0,
@@ -105,15 +105,15 @@ def array_slide():
 
 @pytest.fixture(scope="session")
 def scene():
-    """Twelve ellipses on a textured ground, a reader's labels with one offset, and the truth."""
+    """Eight ellipses on a textured ground, a reader's labels with one offset, and the truth."""
     rng = np.random.default_rng(12)
-    width, height = 4000, 3000
+    width, height = 4000, 2000
     noise = rng.normal(0, 1, (height // 4, width // 4)).repeat(4, 0).repeat(4, 1)
     pixels = np.stack([205 + 6 * noise, 150 + 12 * noise, 195 + 8 * noise], axis=2)
     truth, labels = [], []
     offset = np.array([34.0, -26.0])
     y, x = np.mgrid[:height, :width]
-    for number in range(12):
+    for number in range(8):
         cx, cy = 500 + 1000 * (number % 4), 500 + 1000 * (number // 4)
         a, b = rng.uniform(110, 240, 2)
         inside = ((x - cx) / a) ** 2 + ((y - cy) / b) ** 2 < 1

@@ -90,7 +90,7 @@ def test_the_same_each_time_and_without_other_sessions(scene, results, make_labe
 @pytest.mark.parametrize("ground", [255, 130])
 def test_a_picture_without_anything_falls_back_to_gaze(scene, results, array_slide, ground):
     _, labels, _ = scene
-    blank = array_slide(np.full((3000, 4000, 3), ground, dtype=np.uint8))
+    blank = array_slide(np.full((2000, 4000, 3), ground, dtype=np.uint8))
     refined = refine_labels(labels, blank)
     assert max(r.picture_weight for r in refined) < 1e-6
     for a, b in zip(refined, results[GAZE_ONLY], strict=True):
@@ -100,7 +100,7 @@ def test_a_picture_without_anything_falls_back_to_gaze(scene, results, array_sli
 def test_noise_alone_moves_boxes_little(scene, results, array_slide):
     _, labels, truth = scene
     rng = np.random.default_rng(8)
-    noise = array_slide(rng.integers(120, 200, (3000, 4000, 3), dtype=np.uint8))
+    noise = array_slide(rng.integers(120, 200, (2000, 4000, 3), dtype=np.uint8))
     came = score_boxes(boxes(refine_labels(labels, noise)), truth)
     blind = score_boxes(boxes(results[GAZE_ONLY]), truth)
     assert abs(came.mean_iou - blind.mean_iou) < 0.08
@@ -119,18 +119,18 @@ def test_labels_at_the_edge_and_on_slides_smaller_than_a_patch(make_label, array
 
 
 def test_one_fixation_is_enough_for_a_shape(make_label, array_slide):
-    label = make_label([[2000, 1500]])
+    label = make_label([[2000, 1200]])
     (refined,) = refine_labels([label], None, method=GAZE_ONLY)
     x0, y0, x1, y1 = refined.box_image_px
     assert x0 < 2000 < x1
-    assert y0 < 1500 < y1
+    assert y0 < 1200 < y1
     assert refined.uncertainty_image_px > 10
 
 
 def test_many_labels_are_learnt_from_in_groups(make_label):
     rng = np.random.default_rng(0)
     labels = [
-        make_label(rng.uniform(-60, 60, (5, 2)) + rng.uniform(200, 2500, 2), n + 1)
+        make_label(rng.uniform(-60, 60, (5, 2)) + rng.uniform(200, 1800, 2), n + 1)
         for n in range(130)
     ]
     seen = []
@@ -183,10 +183,10 @@ def test_the_picture_moves_with_the_slide(scene, results, array_slide, make_labe
     moved = []
     for label in labels:
         xy = [[f.x_image_px + 240, f.y_image_px + 120] for f in label.fixations]
-        moved.append(make_label(xy, label.number, width=4240, height=3120))
+        moved.append(make_label(xy, label.number, width=4240, height=2120))
     came = boxes(refine_labels(moved, pad))
     wanted = boxes(results[DEFAULT_METHOD]) + np.array([240, 120, 240, 120])
-    assert np.abs(came - wanted)[4:8].max() < 3  # away from the edges that were filled up
+    assert np.abs(came - wanted)[1:3].max() < 8  # of 220 - 480; the filled edges tell on the others
 
 
 # -- what is refused -----------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_refusals(scene, make_label, array_slide):
         refine_labels(labels, None)
     with pytest.raises(RefineError, match="Labels of one image"):
         refine_labels([labels[0], make_label([[5, 5]], 99, name="other")], slide)
-    with pytest.raises(RefineError, match="3000 px"):
+    with pytest.raises(RefineError, match="2000 px"):
         refine_labels(labels, array_slide(np.zeros((30, 40, 3), np.uint8)))
 
 
@@ -262,8 +262,8 @@ def test_density_of_draws():
 
 
 def test_unit_points():
-    disc, ring = unit_disc(96), unit_ring(96, 1.06, 1.42)
+    disc, ring = unit_disc(96), unit_ring(96, 1.0, 1.4)
     radius = np.sqrt((ring**2).sum(axis=1))
     assert np.sqrt((disc**2).sum(axis=1)).max() < 1
-    assert 1.06 < radius.min() < radius.max() < 1.42
+    assert 1.0 < radius.min() < radius.max() < 1.4
     assert np.abs(disc.mean(axis=0)).max() < 0.02
