@@ -173,7 +173,7 @@ def test_the_image_can_be_named_where_the_session_cannot_tell(small, writing) ->
         gaze=writing.gaze(),
         events=writing.events(),
     )
-    with pytest.raises(EntryError, match="renamed.png"):
+    with pytest.raises(EntryError, match=r"renamed\.png"):
         annotate_project(elsewhere, small.project)
     report = annotate_project(elsewhere, small.project, image="1")
     assert report.images[0].added == 2
