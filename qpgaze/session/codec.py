@@ -1,16 +1,12 @@
-"""Viewer states, events and clock comparisons as lines of JSON, and back.
+"""Events and clock comparisons as lines of JSON, and back; viewer states beside them.
 
-A key that this version does not know is kept: in ``extra`` of a viewer state, in ``data`` of an
-event. JSON has no NaN: what is not finite is written as null.
+The codec of viewer states is the core's (:mod:`qpgaze.viewing_json`): the wire speaks it too. A
+key of an event that this version does not know is kept in its ``data``.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
-from dataclasses import fields
-from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -18,139 +14,34 @@ from urllib.parse import quote, unquote, urlsplit
 from qpgaze.errors import FormatError
 from qpgaze.frames import Clock, ClockRelation, DeviceClock, HostClock, SessionClock, ViewerClock
 from qpgaze.model import Event
-from qpgaze.session.layout import (
-    image_from_json,
-    image_to_json,
-    is_number,
-    numbers,
-    rect_from_json,
-    rect_to_json,
+from qpgaze.viewing_json import (
+    dump_line,
+    float_field,
+    integer_field,
+    plain_json,
+    viewer_state_from_json,
+    viewer_state_to_json,
 )
-from qpgaze.viewing import Cover, ImageIdentity, Rect, ViewerState
 
-# The fields of a viewer state are its keys; an ``extra`` key of a line would be one of its own.
-_STATE_KEYS = frozenset(f.name for f in fields(ViewerState)) - {"extra"}
+__all__ = [
+    "CLOCKS",
+    "clock_from_json",
+    "clock_to_json",
+    "clocks_known",
+    "dump_line",
+    "event_from_json",
+    "event_to_json",
+    "plain_json",
+    "short_image",
+    "short_uri",
+    "viewer_state_from_json",
+    "viewer_state_to_json",
+]
 
 CLOCKS: dict[str, type[Clock]] = {
     clock.__name__: clock for clock in (DeviceClock, HostClock, ViewerClock, SessionClock)
 }
 """Clocks by the name that files use."""
-
-
-def dump_line(value: Mapping[str, Any]) -> bytes:
-    """Return one line of UTF-8 JSON with its line feed."""
-    plain = plain_json(value)
-    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    try:
-        return text.encode("utf-8") + b"\n"
-    except UnicodeEncodeError:  # half a surrogate pair, which Java strings may hold
-        return json.dumps(plain, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def plain_json(value: Any) -> Any:
-    """Return what JSON can say: NumPy numbers become numbers, what is not finite null."""
-    if isinstance(value, Mapping):
-        return {str(k): plain_json(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain_json(v) for v in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if hasattr(value, "tolist"):
-        return plain_json(value.tolist())
-    return str(value)
-
-
-def viewer_state_to_json(state: ViewerState) -> dict[str, Any]:
-    """Return a viewer state as a JSON object.
-
-    Corners that are not finite are written as null: QuPath's centre is NaN without an image.
-
-    Examples
-    --------
-    >>> state = ViewerState(0, "1", None, None, downsample=1.0)
-    >>> viewer_state_from_json(viewer_state_to_json(state)) == state
-    True
-    """
-    known = {
-        "t_us": int(state.t_us),
-        "viewer": state.viewer,
-        "image": None if state.image is None else image_to_json(state.image),
-        "corners_image_px": _corners_to_json(state.corners_image_px),
-        "downsample": state.downsample,
-        "rotation_rad": state.rotation_rad,
-        "bounds_screen_px": rect_to_json(state.bounds_screen_px),
-        "screen_bounds_px": rect_to_json(state.screen_bounds_px),
-        "screen_scale": state.screen_scale,
-        "z": state.z,
-        "t": state.t,
-        "shown": state.shown,
-        "iconified": state.iconified,
-        "focused": state.focused,
-        "cursor_viewer_px": _point_to_json(state.cursor_viewer_px),
-        "covers": [
-            {"kind": c.kind, "rect_viewer_px": rect_to_json(c.rect_viewer_px)} for c in state.covers
-        ],
-        "read_us": state.read_us,
-        "painted_us": state.painted_us,
-    }
-    kept = {k: v for k, v in state.extra.items() if k not in _STATE_KEYS}
-    plain: dict[str, Any] = plain_json({**known, **kept})
-    return plain
-
-
-def viewer_state_from_json(
-    value: Any, images: Mapping[int, ImageIdentity] | None = None
-) -> ViewerState:
-    """Read a viewer state.
-
-    Parameters
-    ----------
-    value : JSON object
-        Only ``t_us`` and, with an image, ``bounds_screen_px``, ``corners_image_px`` and
-        ``downsample`` are needed to place gaze; the rest has defaults.
-    images : mapping of int to ImageIdentity, optional
-        The session's images by number: an image that names its number gets its full URIs back.
-
-    Raises
-    ------
-    FormatError
-        If a field is missing or of the wrong kind.
-    """
-    if not isinstance(value, dict):
-        raise FormatError(f"Expected a viewer state as a JSON object, but {value!r} came.")
-    image = value.get("image")
-    identity = None
-    if image is not None:
-        identity = image_from_json(image)
-        number = image.get("id")
-        if images and type(number) is int:
-            identity = images.get(number, identity)
-    downsample = value.get("downsample")
-    if downsample is None and identity is not None:
-        raise FormatError("The viewer state shows an image, but names no downsample.")
-    return ViewerState(
-        t_us=_integer(value, "t_us"),
-        viewer=str(value.get("viewer", "")),
-        image=identity,
-        corners_image_px=_corners_from_json(value.get("corners_image_px")),
-        downsample=math.nan if downsample is None else _float(value, "downsample", 1.0),
-        rotation_rad=_float(value, "rotation_rad", 0.0),
-        bounds_screen_px=rect_from_json(value.get("bounds_screen_px")),
-        screen_bounds_px=rect_from_json(value.get("screen_bounds_px")),
-        screen_scale=_float(value, "screen_scale", 1.0),
-        z=_integer(value, "z", 0),
-        t=_integer(value, "t", 0),
-        shown=_flag(value, "shown", True),
-        iconified=_flag(value, "iconified", False),
-        focused=_flag(value, "focused", True),
-        cursor_viewer_px=_point_from_json(value.get("cursor_viewer_px")),
-        covers=_covers_from_json(value.get("covers") or []),
-        read_us=None if value.get("read_us") is None else _integer(value, "read_us"),
-        painted_us=None if value.get("painted_us") is None else _integer(value, "painted_us"),
-        extra={k: v for k, v in value.items() if k not in _STATE_KEYS},
-    )
 
 
 def short_image(image: Mapping[str, Any], number: int) -> dict[str, Any]:
@@ -198,7 +89,7 @@ def event_from_json(value: Any) -> Event:
     if not isinstance(data, dict):
         raise FormatError(f"Expected the data of an event as a JSON object, but {data!r} came.")
     unknown = {k: v for k, v in value.items() if k not in ("t_us", "kind", "data")}
-    return Event(_integer(value, "t_us"), value["kind"], {**unknown, **data})
+    return Event(integer_field(value, "t_us"), value["kind"], {**unknown, **data})
 
 
 def clock_to_json(
@@ -239,81 +130,8 @@ def clock_from_json(value: Any) -> ClockRelation[Any, Any]:
     return ClockRelation(
         CLOCKS[str(names[0])],
         CLOCKS[str(names[1])],
-        offset_us=_integer(value, "offset_us"),
-        at_us=_integer(value, "at_us"),
-        drift_ppm=_float(value, "drift_ppm", 0.0),
-        uncertainty_us=_integer(value, "uncertainty_us", 0),
+        offset_us=integer_field(value, "offset_us"),
+        at_us=integer_field(value, "at_us"),
+        drift_ppm=float_field(value, "drift_ppm", 0.0),
+        uncertainty_us=integer_field(value, "uncertainty_us", 0),
     )
-
-
-# -- fields ------------------------------------------------------------------------------------
-
-
-def _integer(value: Mapping[str, Any], name: str, default: int | None = None) -> int:
-    number = value.get(name, default)
-    if type(number) is float and not number.is_integer():
-        number = None
-    if not is_number(number):
-        raise FormatError(f"Expected {name} as a whole number, but {number!r} came.")
-    return int(number)
-
-
-def _float(value: Mapping[str, Any], name: str, default: float) -> float:
-    number = value.get(name, default)
-    if not is_number(number):
-        raise FormatError(f"Expected {name} as a number, but {number!r} came.")
-    return float(number)
-
-
-def _flag(value: Mapping[str, Any], name: str, default: bool) -> bool:
-    flag = value.get(name, default)
-    if not isinstance(flag, bool):
-        raise FormatError(f"Expected {name} as true or false, but {flag!r} came.")
-    return flag
-
-
-def _point_to_json(point: tuple[float, float] | None) -> list[float] | None:
-    if point is None or not all(map(math.isfinite, point)):
-        return None
-    return [float(v) for v in point]
-
-
-def _point_from_json(value: Any) -> tuple[float, float] | None:
-    if value is None:
-        return None
-    x, y = numbers(value, 2, "a point [x, y]")
-    return x, y
-
-
-def _corners_to_json(
-    corners: tuple[tuple[float, float], ...] | None,
-) -> list[list[float]] | None:
-    if corners is None or not all(math.isfinite(v) for corner in corners for v in corner):
-        return None
-    return [[float(x), float(y)] for x, y in corners]
-
-
-def _corners_from_json(value: Any) -> tuple[tuple[float, float], ...] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or len(value) != 3:
-        raise FormatError(f"Expected three corners of the viewer, but {value!r} came.")
-    points = [numbers(corner, 2, "a corner as [x, y]") for corner in value]
-    return tuple((x, y) for x, y in points)
-
-
-def _covers_from_json(value: Any) -> tuple[Cover, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise FormatError(f"Expected covers as a list of JSON objects, but {value!r} came.")
-    return tuple(_cover(str(item.get("kind", "")), item.get("rect_viewer_px")) for item in value)
-
-
-def _cover(kind: str, rect: Any) -> Cover:
-    numbers(rect, 4, "the rectangle of a cover as [x, y, width, height]")
-    return _same_cover(kind, *rect)
-
-
-@lru_cache(maxsize=256)
-def _same_cover(kind: str, x: float, y: float, width: float, height: float) -> Cover:
-    """Return one record for a cover that every line repeats."""
-    return Cover(kind, Rect(float(x), float(y), float(width), float(height)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from math import isfinite
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,7 +16,15 @@ import numpy as np
 
 from qpgaze.errors import FormatError
 from qpgaze.samples import GAZE_COLUMNS, Column
-from qpgaze.viewing import Display, ImageIdentity, Rect
+from qpgaze.viewing import Display, ImageIdentity
+from qpgaze.viewing_json import (
+    image_from_json,
+    image_to_json,
+    is_number,
+    numbers,
+    rect_from_json,
+    rect_to_json,
+)
 
 FORMAT = 1
 """The one format that this version writes and reads."""
@@ -80,10 +87,6 @@ _HEADER_KEYS = {f.name for f in fields(SessionHeader)} - {"extra"} | {
 }
 
 
-_LARGEST = 2**63
-"""Whole numbers beyond 64 bits are no stamps, sizes or planes."""
-
-
 def sessions_dir(project_dir: Path) -> Path:
     """Return the folder in which a project keeps its sessions unless told otherwise.
 
@@ -101,88 +104,6 @@ def record_dtype(columns: Sequence[Column]) -> np.dtype[np.void]:
 
 
 # -- to and from JSON --------------------------------------------------------------------------
-
-
-def rect_to_json(rect: Rect | None) -> list[float] | None:
-    """Write a rectangle as ``[x, y, width, height]``; null where it is none or not finite."""
-    if rect is None:
-        return None
-    values = [float(v) for v in (rect.x, rect.y, rect.width, rect.height)]
-    return values if all(map(isfinite, values)) else None
-
-
-def rect_from_json(value: Any) -> Rect | None:
-    """Read what :func:`rect_to_json` wrote.
-
-    Raises
-    ------
-    FormatError
-        If it is no list of four numbers.
-    """
-    if value is None:
-        return None
-    return Rect(*numbers(value, 4, "a rectangle [x, y, width, height]"))
-
-
-def numbers(value: Any, count: int, what: str) -> list[float]:
-    """Return `value` as a list of `count` finite numbers.
-
-    Raises
-    ------
-    FormatError
-        If it is something else.
-    """
-    if type(value) is list and len(value) == count and all(map(is_number, value)):
-        return [float(v) for v in value]
-    raise FormatError(f"Expected {what}, but {value!r} came.")
-
-
-def is_number(value: Any) -> bool:
-    """Tell whether a JSON value is a finite number (true and false are none)."""
-    # Called for every number of every line: the exact type is the quickest question.
-    if type(value) is float:
-        return isfinite(value)
-    return type(value) is int and -_LARGEST < value < _LARGEST
-
-
-def image_to_json(image: ImageIdentity) -> dict[str, Any]:
-    """Write the identity of a slide with its URIs as they are."""
-    return {
-        "name": image.name,
-        "width_px": image.width_px,
-        "height_px": image.height_px,
-        "entry_id": image.entry_id,
-        "uris": list(image.uris),
-    }
-
-
-def image_from_json(value: Any) -> ImageIdentity:
-    """Read what :func:`image_to_json` wrote.
-
-    Raises
-    ------
-    FormatError
-        If name or size is missing or of the wrong kind.
-    """
-    if not isinstance(value, dict):
-        raise FormatError(f"Expected an image as a JSON object, but {value!r} came.")
-    width, height = value.get("width_px"), value.get("height_px")
-    if not isinstance(value.get("name"), str) or not is_number(width) or not is_number(height):
-        raise FormatError(
-            "Expected an image with name, width_px and height_px, "
-            f"but it has {', '.join(map(str, value)) or 'nothing'}."
-        )
-    uris = value.get("uris") or []
-    entry = value.get("entry_id")
-    if not isinstance(uris, list):
-        raise FormatError(f"Expected the uris of an image as a list, but {uris!r} came.")
-    return ImageIdentity(
-        name=value["name"],
-        width_px=int(value["width_px"]),
-        height_px=int(value["height_px"]),
-        entry_id=None if entry is None else str(entry),
-        uris=tuple(str(uri) for uri in uris),
-    )
 
 
 def display_to_json(display: Display) -> dict[str, Any]:
