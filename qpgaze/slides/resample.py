@@ -58,8 +58,8 @@ def area_average(pixels: Rgb, x: float, y: float, step: float, width: int, heigh
     --------
     >>> import numpy as np
     >>> row = np.array([[[0] * 3, [100] * 3, [200] * 3]], dtype=np.uint8)
-    >>> area_average(np.repeat(row, 3, axis=0), 0.5, 0, 2.0, 1, 1)[0, 0, 0]
-    np.uint8(100)
+    >>> area_average(np.repeat(row, 3, axis=0), 0.5, 0, 2.0, 1, 1).tolist()
+    [[[100, 100, 100]]]
     """
     if step == 1.0 and x.is_integer() and y.is_integer():
         return np.ascontiguousarray(pixels[int(y) : int(y) + height, int(x) : int(x) + width])
