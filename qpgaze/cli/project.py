@@ -180,7 +180,7 @@ def _print(facts: dict[str, Any]) -> None:
     from rich.table import Table
 
     out = console()
-    out.print(f"{escape(facts['project'])}: {facts['backend']} ({escape(facts['backend_reason'])})")
+    click.echo(f"{facts['project']}: {facts['backend']} ({facts['backend_reason']})")
     if facts["classes"]:
         out.print(
             "Classes: "
@@ -202,4 +202,4 @@ def _print(facts: dict[str, Any]) -> None:
     out.print(table)
     for image in facts["images"]:
         for problem in image["problems"]:
-            out.print(f"Image {image['id']}: {escape(problem)}")
+            click.echo(f"Image {image['id']}: {problem}")

@@ -175,17 +175,41 @@ def test_what_a_killed_qupath_left_is_read(fixture_project: Copy, make_object: M
 @pytest.mark.shared_data
 @pytest.mark.parametrize("cut", [0, 3, 100, 5000, -1])
 def test_cut_data_are_refused(
-    fixture_project: Copy, make_object: Make, contents: Contents, cut: int
+    fixture_project: Copy, make_object: Make, contents: Contents, cut: int, backend: str
 ) -> None:
     project = fixture_project("c_all_roi_kinds")
     data = project / "data" / "1" / "data.qpdata"
     data.write_bytes(data.read_bytes()[:cut])
     before = contents(project)
-    with open_project(project, mode="r+", backend="embedded") as opened:
+    with open_project(project, mode="r+", backend=backend) as opened:
         with pytest.raises(ProjectError, match=r"data\.qpdata"):
             opened.entry("1").objects()
         with pytest.raises(ProjectError):
             opened.entry("1").add([make_object(1)])
+        opened.commit()
+    assert contents(project) == before
+
+
+@pytest.mark.shared_data
+@pytest.mark.qupath
+def test_paquo_refuses_what_its_qupath_would_leave_out(
+    fixture_project: Copy, shared_data: Path, make_object: Make, contents: Contents, qupath: str
+) -> None:
+    project = fixture_project("b_image_no_objects")
+    file = project / "project.qpproj"
+    slide = project / "synthetic_2000x1500.tif"
+    shutil.copyfile(shared_data / "slides" / slide.name, slide)
+    raw = json.loads(file.read_text(encoding="utf-8"))
+    raw["images"][0]["serverBuilder"] = {"builderType": "uri", "uri": slide.as_uri(), "args": []}
+    file.write_text(json.dumps(raw), encoding="utf-8")
+    data = (shared_data / "qupath" / "versions" / "v0.5.1.qpdata").read_bytes()
+    foreign = data.replace(b"java.util.TreeMap", b"java.util.TreeMxp")
+    (project / "data" / "1" / "data.qpdata").write_bytes(foreign)
+    before = contents(project)
+    opened = open_project(project, mode="r+", backend="paquo")
+    assert len(opened.entry("1").objects()) > 20
+    opened.entry("1").add([make_object(1)])
+    with pytest.raises(UnsupportedDataError, match="leave out"):
         opened.commit()
     assert contents(project) == before
 

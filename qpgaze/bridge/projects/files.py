@@ -216,7 +216,9 @@ def _take_back(reached: Sequence[Change]) -> None:
 
 def write_durably(path: Path, content: bytes) -> None:
     """Write a new file and wait until it is on the disk."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0))
+    descriptor = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+    )
     try:
         view = memoryview(content)
         while view:

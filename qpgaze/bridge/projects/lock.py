@@ -73,7 +73,7 @@ def writer_lock(project_folder: Path, *, wait_s: float = WAIT_S) -> Iterator[Non
 
 def _try_create(path: Path) -> bool:
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError:
         return False
     try:

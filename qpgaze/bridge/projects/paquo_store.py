@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,16 @@ from qpgaze.bridge.projects.codec import ImageOfData
 from qpgaze.bridge.projects.colors import from_java_color, to_java_color
 from qpgaze.bridge.projects.staging import Batch
 from qpgaze.bridge.projects.uris import uri_from_path
-from qpgaze.errors import ProjectError
+from qpgaze.errors import ProjectError, UnsupportedDataError
 from qpgaze.model import SlideObject
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
 DESCRIPTION_KEY = "ANNOTATION_DESCRIPTION"
+_END = b"t\x00\x03EOF"
+_LOSSES = ("will be skipped", "Unable to find class", "Class not found", "Reached end of file")
+"""Words of log lines with which QuPath says that it goes on without a part of the data."""
 _HIDDEN_KEYS = frozenset({DESCRIPTION_KEY, "Object ID"})
 
 
@@ -52,6 +56,7 @@ class PaquoCodec:
     def read(self, data: bytes) -> tuple[tuple[SlideObject, ...], Mapping[str, int]]:
         """Return the objects and the colours of their classes; see the protocol."""
         java = self._java
+        _require_whole(data)
         with java.quiet("The data cannot be read by QuPath"):
             hierarchy = java.PathIO.readHierarchy(java.input(data))
             if hierarchy is None:
@@ -76,16 +81,31 @@ class PaquoCodec:
     ) -> bytes:
         """Return the data with changes made; see the protocol."""
         java = self._java
-        with java.quiet("The data cannot be written by QuPath"):
+        if data is not None:
+            _require_whole(data)
+        with java.quiet("The data cannot be read by QuPath") as lines:
             image_data = java.image_data(data, image)
-            try:
+        try:
+            lost = [line for line in lines if any(words in line for words in _LOSSES)]
+            if lost:
+                raise UnsupportedDataError(
+                    f"QuPath would leave out a part of the data when it saves: {lost[0]}.",
+                    hint="Use the embedded backend, or the QuPath that wrote them.",
+                )
+            with java.quiet("The data cannot be written by QuPath"):
                 for batch in batches:
                     java.make_changes(image_data.getHierarchy(), batch, class_colors)
                 out = java.ByteArrayOutputStream()
                 java.PathIO.writeImageData(out, image_data)
                 return bytes(out.toByteArray())
-            finally:
-                image_data.getServer().close()
+        finally:
+            image_data.getServer().close()
+
+
+def _require_whole(data: bytes) -> None:
+    """Refuse a cut file: QuPath takes what it finds in one and forgets the rest when it saves."""
+    if not data.endswith(_END):
+        raise ProjectError("The data are cut: their end is missing.")
 
 
 def _children(one: Any, identity: UUID | None) -> list[tuple[Any, UUID | None]]:
@@ -112,6 +132,18 @@ _CLASSES = {
     "WKBReader": "org.locationtech.jts.io.WKBReader",
     "WKBWriter": "org.locationtech.jts.io.WKBWriter",
 }
+
+
+class _Heard(logging.Handler):
+    """Keeps QuPath's warnings and errors."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line."""
+        self.lines.append(record.getMessage())
 
 
 class _Java:
@@ -175,16 +207,24 @@ class _Java:
             find("qupath.lib.images.servers.openslide.jna.OpenSlideLoader").tryToLoadQuietly()
 
     @contextlib.contextmanager
-    def quiet(self, what: str) -> Iterator[None]:
-        """Keep Java's log lines off stdout and turn its exceptions into ours."""
+    def quiet(self, what: str) -> Iterator[list[str]]:
+        """Keep Java's log lines off stdout and turn its exceptions into ours.
+
+        What is yielded holds the warnings and errors among them once the block was left.
+        """
         import jpype
         from paquo._logging import redirect
 
+        heard = _Heard()
+        logger = logging.getLogger("qupath")
+        logger.addHandler(heard)
         try:
             with redirect(stdout=True, stderr=True):
-                yield
+                yield heard.lines
         except jpype.JException as error:
             raise ProjectError(f"{what}: {error}.") from error
+        finally:
+            logger.removeHandler(heard)
 
     def input(self, data: bytes) -> Any:
         """Return bytes as a Java stream."""
