@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from qpgaze.errors import RefineError, UsageError
 from qpgaze.model import Label, RefinedLabel
@@ -116,10 +117,25 @@ def refine_labels(
     chosen = _method(method)
     values = _parameters(chosen, parameters or {})
     _check(labels, slide, chosen)
-    sessions: dict[Any, list[Label]] = {}
+    made = {
+        (refined.label.session, refined.label.number): refined
+        for refined in _by_session(labels, slide, chosen, values, progress)
+    }
+    order = [made.get((label.session, label.number)) for label in labels]
+    return [refined for refined in order if refined is not None]
+
+
+def _by_session(
+    labels: Sequence[Label],
+    slide: Slide | None,
+    method: Method,
+    values: Any,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[RefinedLabel]:
+    """Refine the labels of each session on their own."""
+    sessions: dict[UUID, list[Label]] = {}
     for label in labels:
         sessions.setdefault(label.session, []).append(label)
-    made: dict[tuple[Any, int], RefinedLabel] = {}
     done = 0
     for ours in sessions.values():
 
@@ -127,12 +143,9 @@ def refine_labels(
             if progress:
                 progress(before + n, len(labels))
 
-        for refined in chosen.refine(ours, slide, values, step):
-            made[refined.label.session, refined.label.number] = refined
+        yield from method.refine(ours, slide, values, step)
+        step(len(ours))
         done += len(ours)
-        step(len(ours), done - len(ours))
-    order = [made.get((label.session, label.number)) for label in labels]
-    return [refined for refined in order if refined is not None]
 
 
 def _method(name: str) -> Method:

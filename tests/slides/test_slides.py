@@ -7,16 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from qpgaze.errors import SlideError
 from qpgaze.slides import open_slide
-from qpgaze.slides.levels import level_downsample
 from qpgaze.slides.openslide_slide import OpenSlideSlide
 from qpgaze.slides.plain_slide import PlainSlide
-from qpgaze.slides.resample import area_average
 from qpgaze.slides.tiff_slide import TiffSlide
 
 WIDTH, HEIGHT = 702, 530
@@ -368,31 +364,6 @@ def test_tiles_left_out_are_white(tmp_path):
     with open_slide(path) as slide:
         corners = slide.read(0, 0, 128, 128)[::100, ::100, 0]
     assert corners.tolist() == [[9, 255], [255, 7]]
-
-
-# -- parts ---------------------------------------------------------------------------------------
-
-
-@given(
-    x=st.floats(0, 3), y=st.floats(0, 3), step=st.floats(1, 5), w=st.integers(1, 4), h=st.just(2)
-)
-def test_area_average_equals_the_integral(x, y, step, w, h):
-    pixels = picture(30, 24)
-    came = area_average(pixels, x, y, step, w, h)
-
-    def weights(start: float, n: int, size: int) -> np.ndarray:
-        low = start + step * np.arange(n)[:, None]
-        cell = np.arange(size)[None]
-        return np.clip(np.minimum(low + step, cell + 1) - np.maximum(low, cell), 0, 1) / step
-
-    wanted = np.einsum("ia,abc,jb->ijc", weights(y, h, 24), pixels, weights(x, w, 30))
-    assert np.abs(came - wanted).max() <= 0.5 + 1e-3
-
-
-@given(full=st.tuples(st.integers(2000, 100_000), st.integers(2000, 100_000)), n=st.integers(1, 32))
-def test_level_downsample_undoes_rounding(full, n):
-    assert level_downsample(full, (full[0] // n, full[1] // n)) == n
-    assert level_downsample(full, (-(-full[0] // n), -(-full[1] // n))) == n
 
 
 # -- real files ----------------------------------------------------------------------------------
