@@ -19,6 +19,7 @@ from qpgaze.viewing import Cover, ImageIdentity, Rect, ViewerState
 # The fields of a viewer state are its keys; an ``extra`` key of a line would be one of its own.
 _STATE_KEYS = frozenset(f.name for f in fields(ViewerState)) - {"extra"}
 
+_FLOATS = {float}
 _LARGEST = 2**63
 """Whole numbers beyond 64 bits are no stamps, sizes or planes."""
 
@@ -109,10 +110,10 @@ def viewer_state_from_json(
     image = value.get("image")
     identity = None
     if image is not None:
-        identity = image_from_json(image)
-        number = image.get("id")
-        if images and type(number) is int:
-            identity = images.get(number, identity)
+        number = image.get("id") if images and isinstance(image, dict) else None
+        known = images.get(number) if images and type(number) is int else None
+        # Nearly every line names a known image: it is not read anew.
+        identity = known or image_from_json(image)
     downsample = value.get("downsample")
     if downsample is None and identity is not None:
         raise FormatError("The viewer state shows an image, but names no downsample.")
@@ -208,8 +209,12 @@ def numbers(value: Any, count: int, what: str) -> list[float]:
     FormatError
         If it is something else.
     """
-    if type(value) is list and len(value) == count and all(map(is_number, value)):
-        return [float(v) for v in value]
+    if type(value) is list and len(value) == count:
+        # Floats whose sum is finite are finite: one question for the list, not one for each.
+        if set(map(type, value)) == _FLOATS and math.isfinite(sum(value)):
+            return value
+        if all(map(is_number, value)):
+            return [float(v) for v in value]
     raise FormatError(f"Expected {what}, but {value!r} came.")
 
 
