@@ -74,7 +74,9 @@ def empty(image_type: str = "BRIGHTFIELD_H_E") -> bytes:
 
 def same(found: SlideObject, asked: SlideObject, *, shape: bool = True) -> bool:
     """Whether two objects agree, measurements with NaN included."""
-    fields = [f.name for f in dataclasses.fields(asked) if f.name not in ("geometry", "measurements")]
+    fields = [
+        f.name for f in dataclasses.fields(asked) if f.name not in ("geometry", "measurements")
+    ]
     numbers = list(found.measurements.items()), list(asked.measurements.items())
     return (
         all(getattr(found, f) == getattr(asked, f) for f in fields)
@@ -161,9 +163,7 @@ def test_new_objects_nest_under_new_and_old_ones() -> None:
 
 def test_a_polygon_that_single_precision_would_break_is_kept_in_double() -> None:
     tiny = Polygon([(1e5, 1e5), (1e5 + 0.003, 1e5), (1e5, 1e5 + 0.003)])
-    found = read_qpdata(
-        edit_qpdata(empty(), add=[SlideObject(_uid("t"), tiny)], class_colors={})
-    )
+    found = read_qpdata(edit_qpdata(empty(), add=[SlideObject(_uid("t"), tiny)], class_colors={}))
     assert found.details[0].roi.kind == "GeometryROI"
     assert found.objects[0].geometry.equals_exact(tiny, 0)
 
@@ -220,13 +220,9 @@ def test_old_objects_can_be_replaced_and_removed_anywhere(shared_data: Path, nam
     before = read_qpdata(data)
     objects = [o for o in before.objects if o.kind in ("annotation", "detection", "tile")]
     for i, old in enumerate([objects[0], objects[7], objects[-1]]):
-        new = dataclasses.replace(
-            every_kind()[i % 7], id=old.id, kind=old.kind, parent=UUID(int=7)
-        )
+        new = dataclasses.replace(every_kind()[i % 7], id=old.id, kind=old.kind, parent=UUID(int=7))
         child = SlideObject(_uid("child"), box(1, 1, 2, 2), parent=old.id)
-        after = read_qpdata(
-            edit_qpdata(data, replace=[new], add=[child], class_colors=COLORS)
-        )
+        after = read_qpdata(edit_qpdata(data, replace=[new], add=[child], class_colors=COLORS))
         if before.details[0].id_stored:
             unchanged(before, after, {old.id})
         place = list(before.objects).index(old)
@@ -250,9 +246,7 @@ def test_children_of_a_removed_object_move_up_and_shared_values_stay(
     unchanged(before, after, {parent.id})
     assert {o.parent for o in after.objects} == {None}
     cells = [o for o in before.objects if o.kind == "cell"]
-    fewer = read_qpdata(
-        edit_qpdata(data, remove=[c.id for c in cells[::2]], class_colors={})
-    )
+    fewer = read_qpdata(edit_qpdata(data, remove=[c.id for c in cells[::2]], class_colors={}))
     unchanged(before, fewer, {c.id for c in cells[::2]})
 
 

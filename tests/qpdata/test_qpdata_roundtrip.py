@@ -32,8 +32,8 @@ def _box(values: tuple[float, float, float, float]) -> Polygon:
 
 sides = st.floats(0.5, 5e4, width=32)
 boxes = st.tuples(single, single, sides, sides).map(_box)
-triangles = st.tuples(corner, corner, corner).map(Polygon).filter(
-    lambda p: p.is_valid and p.area > 0
+triangles = (
+    st.tuples(corner, corner, corner).map(Polygon).filter(lambda p: p.is_valid and p.area > 0)
 )
 holed = boxes.map(lambda b: b.difference(b.centroid.buffer(0.1, 4))).filter(
     lambda p: p.is_valid and p.geom_type == "Polygon" and len(p.interiors) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import repeat
@@ -24,6 +25,7 @@ _BOX: Final = np.dtype(
     [("c", ">i4"), ("t", ">i4"), ("x", ">f8"), ("x2", ">f8"), ("y", ">f8"), ("y2", ">f8"),
      ("z", ">i4")]
 )  # fmt: skip
+_UUID: Final = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HYPHENS: Final = (8, 13, 18, 23)
 _DIGITS: Final = [i for i in range(36) if i not in _HYPHENS]
 _NIBBLE: Final = np.full(256, 255, dtype=np.uint8)
@@ -39,10 +41,8 @@ def stored_ids(scan: Scan) -> list[UUID | None]:
     """Return the ids that the file keeps, the root's first; None where it keeps none."""
     ids: list[UUID | None] = [None] * len(scan)
     for number, raw in scan.read.items():
-        if raw.uid is not None:
-            text = np.frombuffer(raw.uid.encode("utf-8", "surrogatepass"), np.uint8)
-            if len(text) == 36:
-                ids[number] = _uuids(text[None])[0]
+        if raw.uid is not None and _UUID.fullmatch(raw.uid):
+            ids[number] = UUID(raw.uid)
     for rows in scan.rows:
         gap = _gap(rows, "uid")
         if gap is None:
@@ -67,7 +67,7 @@ def object_ids(scan: Scan) -> list[UUID]:
     """Return the ids of all objects, the root's first; made up where the file has none."""
     ids = stored_ids(scan)
     if None in ids:
-        space = uuid5(_POSITIONS, scan.header_text)
+        space = uuid5(_POSITIONS, scan.header_text.encode("utf-8", "replace").decode())
         ways: dict[int, str] = {-1: ""}
         pairs = zip(scan.parents.tolist(), scan.places.tolist(), strict=True)
         for number, (parent, place) in enumerate(pairs):

@@ -66,7 +66,7 @@ def new_qpdata(*, server: Mapping[str, Any], qupath_version: str, image_type: st
     }
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":"))
     _write_opening(writer, text, image_type)
-    _write_hierarchy(writer, uuid5(_ROOTS, text))
+    _write_hierarchy(writer, uuid5(_ROOTS, text.encode("utf-8", "replace").decode()))
     writer.begin_object(layouts.HASH_MAP)
     writer.out += struct.pack(">fi", 0.75, 0)
     writer.block(struct.pack(">ii", 16, 0))

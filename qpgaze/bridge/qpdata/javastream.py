@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from qpgaze.bridge.qpdata.javatext import decode_modified_utf8
 from qpgaze.bridge.qpdata.javatypes import (
@@ -88,15 +88,6 @@ class JavaReader:
         self.def_end = array("q")
         self.locate: Callable[[int], tuple[int, int]] | None = None
         self._depth = 0
-        self._readers: dict[int, Callable[[], Any]] = {
-            STRING: self._string,
-            LONGSTRING: self._string,
-            OBJECT: self._object,
-            ARRAY: self._array,
-            CLASSDESC: self.class_desc,
-            CLASS: self._class,
-            ENUM: self._enum,
-        }
 
     # -- handles -------------------------------------------------------------------------------
 
@@ -156,7 +147,7 @@ class JavaReader:
             return None
         if tag == REFERENCE:
             return self.reference()
-        reader = self._readers.get(tag)
+        reader = _READERS.get(tag)
         if reader is None:
             if tag in (RESET, EXCEPTION, PROXYCLASSDESC):
                 raise unsupported(self.pos, f"a Java stream element of kind 0x{tag:02x}")
@@ -164,7 +155,7 @@ class JavaReader:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise unsupported(self.pos, f"values nested more than {MAX_DEPTH} deep")
-        value = reader()
+        value = reader(self)
         self._depth -= 1
         return value
 
@@ -360,3 +351,14 @@ class JavaReader:
         found.constant = constant
         self.def_end[slot] = self.pos
         return found
+
+
+_READERS: Final[dict[int, Callable[[JavaReader], Any]]] = {
+    STRING: JavaReader._string,
+    LONGSTRING: JavaReader._string,
+    OBJECT: JavaReader._object,
+    ARRAY: JavaReader._array,
+    CLASSDESC: JavaReader.class_desc,
+    CLASS: JavaReader._class,
+    ENUM: JavaReader._enum,
+}

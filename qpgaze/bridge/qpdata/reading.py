@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from qpgaze.bridge.qpdata import content
@@ -12,6 +12,8 @@ from qpgaze.bridge.qpdata.columns import class_colors, make_objects, object_ids,
 from qpgaze.bridge.qpdata.javatypes import JavaArray, JavaEnum, JavaObject
 from qpgaze.bridge.qpdata.records import QpData
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
+
+_LONG: Final = 2**64 - 1
 
 
 def read_qpdata(data: bytes) -> QpData:
@@ -98,8 +100,9 @@ def plain(value: Any) -> Any:
     if name.startswith("java.lang.") and "value" in value.fields:
         return value.fields["value"]
     if name == "java.util.UUID":
-        high, low = (value.fields[k] & (2**64 - 1) for k in ("mostSigBits", "leastSigBits"))
-        return UUID(int=high << 64 | low)
+        high, low = value.fields.get("mostSigBits"), value.fields.get("leastSigBits")
+        if isinstance(high, int) and isinstance(low, int):
+            return UUID(int=(high & _LONG) << 64 | low & _LONG)
     if name == "java.util.ArrayList":
         items = content.java_list(value)
         if not any(isinstance(i, (JavaObject, JavaArray)) for i in items):

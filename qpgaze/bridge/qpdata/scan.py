@@ -49,17 +49,36 @@ _PARTS: Final = {
 def quick_and_guarded(data: bytes) -> Iterator[None]:
     """Keep the cyclic collector out of a long parse, and turn running off the end into our error.
 
-    Every read is checked, either by itself or by the index and struct errors caught here.
+    Every read is checked, either by itself or by the index and struct errors caught here. Numbers
+    that are none are values like others, no reason for a warning.
     """
     enabled = gc.isenabled()
     gc.disable()
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     except (IndexError, struct.error) as error:
         raise damaged(len(data), "it ends in the middle of a value") from error
     finally:
         if enabled:
             gc.enable()
+
+
+class Whereabouts:
+    """Says where the element of a recognised object's handle begins.
+
+    It is an object of its own, so that reader and scan need not know each other.
+    """
+
+    def __init__(self, starts: Any, handles: Any, which: Any) -> None:
+        self.starts, self.handles, self.which = starts, handles, which
+
+    def __call__(self, handle: int) -> tuple[int, int]:
+        """Return the offset of the element, and the handles given out before it."""
+        number = bisect_right(self.handles, handle) - 1
+        if number < 0 or self.which[number] < 0:
+            raise content.unknown("a reference into an object that was not read")
+        return int(self.starts[number]), int(self.handles[number])
 
 
 class Scan:
@@ -97,7 +116,6 @@ class Scan:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.reader = JavaReader(data)
-        self.reader.locate = self._locate
         self.header_text = ""
         self.header: dict[str, Any] = {}
         self.parts: dict[str, Any] = {}
@@ -107,6 +125,8 @@ class Scan:
         self._templates = Templates()
         self._which = array("h")
         self._columns = {name: array("q") for name in Scan.__annotations__}
+        self._where = Whereabouts(self._columns["starts"], self._columns["handles"], self._which)
+        self.reader.locate = self._where
         with quick_and_guarded(data):
             self._file()
 
@@ -119,7 +139,7 @@ class Scan:
         if found is None:
             late = JavaReader(self.data, int(self.starts[number]))
             late.given, late.values = int(self.handles[number]), self.reader.values
-            late.locate = self._locate
+            late.locate = self._where
             found = Raw()
             parts, _, _, _ = objects.read_head(late, found, is_root=False)
             objects.read_tail(late, found, parts)
@@ -157,16 +177,6 @@ class Scan:
         offsets = np.concatenate(found)
         offsets.sort()
         return offsets
-
-    def _locate(self, handle: int) -> tuple[int, int]:
-        """Say where the element of a recognised object's handle begins."""
-        handles = self._columns["handles"] if self._columns else self.handles
-        number = bisect_right(handles, handle) - 1
-        which = self._which[number] if number >= 0 else -1
-        if which < 0:
-            raise content.unknown("a reference into an object that was not read")
-        starts = self._columns["starts"] if self._columns else self.starts
-        return int(starts[number]), int(handles[number])
 
     # -- the file ------------------------------------------------------------------------------
 
@@ -361,6 +371,7 @@ class Scan:
         for name, column in columns.items():
             setattr(self, name, column)
         which = np.array(self._which, dtype=np.int64)
+        self._where.starts, self._where.handles = self.starts, self.handles
         for template in self._templates.all:
             numbers = np.flatnonzero(which == template.number)
             if len(numbers):
