@@ -242,10 +242,12 @@ def check_objects(objects: Sequence[SlideObject]) -> None:
     if not objects:
         return
     shapes = np.array([item.geometry for item in objects], dtype=object)
+    with np.errstate(invalid="ignore"):  # bounds of nothing are NaN; older GEOS warns of it
+        bounds = shapely.bounds(shapes)
     for what, bad in (
         ("is missing", ~shapely.is_geometry(shapes)),
         ("is empty", shapely.is_empty(shapes)),
-        ("has coordinates that are no numbers", ~np.isfinite(shapely.bounds(shapes)).all(axis=1)),
+        ("has coordinates that are no numbers", ~np.isfinite(bounds).all(axis=1)),
         ("is not valid (it crosses itself?)", ~shapely.is_valid(shapes)),
     ):
         if bad.any():
