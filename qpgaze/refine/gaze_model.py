@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,12 @@ _STRAY = 0.06
 _ROUNDNESS_SD = 0.17
 """SD of h1 and h2: half of all objects are less than 1.5 times as long as wide."""
 _MOST_FIXATIONS = 48
+_ENOUGH_FIXATIONS = 3
+_TYPICAL_DEG = 2.5
+"""Half width of what is examined, where nothing else tells: readers zoom in until it is large."""
+_UNSURE_SD = 0.7
+_SCREEN_PX_PER_DEGREE = 41.0
+"""A 24 inch, 1920 px screen at 650 mm, where a label has no accuracy to tell from."""
 _OFFSETS_PER_AXIS = 9
 _OFFSET_REACH_SD = 2.2
 _FLAT_TOP = 2.0 / math.pi**1.5
@@ -50,6 +56,10 @@ class GazeEvidence:
         Robust middle of the fixations.
     size : float
         Size of the object that would spread them so, at a reach of 1, level-0 pixels.
+    degree_px : float
+        A degree of visual angle on the slide, level-0 pixels.
+    size_sd : float
+        How unsure the size is: SD of its logarithm.
     """
 
     xy: FloatArray
@@ -57,6 +67,8 @@ class GazeEvidence:
     offset_sd: float
     centre: FloatArray
     size: float
+    degree_px: float
+    size_sd: float = 0.45
 
     @classmethod
     def of(cls, label: Label) -> GazeEvidence:
@@ -70,17 +82,36 @@ class GazeEvidence:
         centre, square = _robust_spread(xy)
         # Fixations drawn evenly over a disc have a mean square distance of half its radius squared.
         size = math.sqrt(2.0 * max(square, 0.0))
-        return cls(xy, float(np.median(noises)), offset_sd, centre, max(size, offset_sd))
+        degree_px = _SCREEN_PX_PER_DEGREE * float(np.median([f.downsample for f in fixations]))
+        if label.accuracy_deg > 0 and accuracy > 0:
+            degree_px = accuracy / label.accuracy_deg
+        size = max(size, offset_sd)
+        return cls(xy, float(np.median(noises)), offset_sd, centre, size, degree_px)
 
-    def proposal(self, scale_sd: float = 0.45) -> Gaussian:
+    def proposal(self) -> Gaussian:
         """Return a wide distribution of ellipses that this gaze allows."""
         n = len(self.xy)
         mean = np.zeros(DIMENSIONS)
         mean[:2] = self.centre
         mean[LOG_SIZE] = math.log(self.size)
         place = self.offset_sd**2 + self.size**2 / (2.0 * n)
-        spread = np.array([place, place, scale_sd**2, _ROUNDNESS_SD**2, _ROUNDNESS_SD**2])
+        spread = np.array([place, place, self.size_sd**2, _ROUNDNESS_SD**2, _ROUNDNESS_SD**2])
         return Gaussian(mean, np.diag(spread))
+
+
+def lend_sizes(evidences: Sequence[GazeEvidence]) -> list[GazeEvidence]:
+    """Give labels of one or two fixations the size that the session's others have on the screen.
+
+    Such gaze says where, but hardly how large.
+    """
+    known = [e.size / e.degree_px for e in evidences if len(e.xy) >= _ENOUGH_FIXATIONS]
+    typical = float(np.median(known)) if known else _TYPICAL_DEG
+    return [
+        e
+        if len(e.xy) >= _ENOUGH_FIXATIONS
+        else replace(e, size=max(e.size, typical * e.degree_px), size_sd=_UNSURE_SD)
+        for e in evidences
+    ]
 
 
 def _some(fixations: Sequence[Fixation]) -> Sequence[Fixation]:

@@ -14,7 +14,13 @@ from qpgaze.errors import UsageError
 from qpgaze.frames import FloatArray
 from qpgaze.model import Label, RefinedLabel
 from qpgaze.refine.ellipses import LOG_SIZE, Ellipses, Gaussian
-from qpgaze.refine.gaze_model import GazeEvidence, Scanning, log_likelihood, log_prior_shape
+from qpgaze.refine.gaze_model import (
+    GazeEvidence,
+    Scanning,
+    lend_sizes,
+    log_likelihood,
+    log_prior_shape,
+)
 from qpgaze.refine.picture import Appearance, Patch, Sampled, contrast, fit, read_patch
 from qpgaze.slides.protocol import Slide
 
@@ -64,9 +70,9 @@ class PosteriorParameters:
 class _Work:
     """One label while it is refined: candidates, and the parts of their weights."""
 
-    def __init__(self, label: Label) -> None:
+    def __init__(self, label: Label, gaze: GazeEvidence) -> None:
         self.label = label
-        self.gaze = GazeEvidence.of(label)
+        self.gaze = gaze
         seed = [label.session.int % 2**64, label.session.int >> 64, label.number]
         self.rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
         self.patch: Patch | None = None
@@ -168,7 +174,8 @@ def _refine_group(
     step: Callable[[int], None],
 ) -> list[RefinedLabel]:
     scanning = Scanning.grid()
-    works = [_Work(label) for label in labels]
+    evidences = lend_sizes([GazeEvidence.of(label) for label in labels])
+    works = [_Work(label, gaze) for label, gaze in zip(labels, evidences, strict=True)]
     for n, work in enumerate(works):
         if slide is not None:
             half = _WINDOW * work.gaze.size + work.gaze.offset_sd

@@ -127,6 +127,14 @@ def test_one_fixation_is_enough_for_a_shape(make_label, array_slide):
     assert refined.uncertainty_image_px > 10
 
 
+def test_labels_of_one_fixation_borrow_the_sessions_size(scene, make_label):
+    slide, labels, truth = scene
+    first = labels[0].fixations[0]
+    alone = make_label([[first.x_image_px, first.y_image_px]], 1)
+    (refined, *_) = refine_labels([alone, *labels[1:]], slide)
+    assert score_boxes([refined.box_image_px], truth[:1]).found == 1
+
+
 def test_many_labels_are_learnt_from_in_groups(make_label):
     rng = np.random.default_rng(0)
     labels = [
