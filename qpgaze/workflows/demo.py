@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qpgaze import keys
 from qpgaze.bridge import create_project, open_project
 from qpgaze.bridge.objects import label_object
-from qpgaze.errors import UsageError
+from qpgaze.errors import ProjectError, UsageError
 from qpgaze.recording import ReplaySource, record
 from qpgaze.refine import DEFAULT_METHOD, refine_labels
 from qpgaze.scoring import Score, score_boxes
@@ -117,22 +117,39 @@ def run_demo(out: str | Path, *, steps: Steps | None = None) -> DemoReport:
         If a step fails; what the demo made until then is removed again.
     """
     folder = Path(out).absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"'{out}' is a file.", hint="Name a new folder for the demo.")
+    if folder.exists() and any(folder.iterdir()):
         raise UsageError(
             f"'{out}' is not empty, and the demo overwrites nothing.",
             hint="Name a new folder, or remove that one first.",
         )
-    was_there = folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         return _run(folder, steps or (lambda _name, _done, _all: None))
+    except OSError as error:
+        _clear(folder, new)
+        raise ProjectError(
+            f"The demo could not be written to '{out}': {error.strerror or error}. Nothing was "
+            "left behind.",
+            hint="Choose a folder that can be written and has 20 MB of room.",
+        ) from error
     except BaseException:
-        # All of it is ours, and half a demo is of no use to anybody.
-        for child in folder.iterdir():
-            shutil.rmtree(child) if child.is_dir() else child.unlink()
-        if not was_there:
-            folder.rmdir()
+        _clear(folder, new)
         raise
+
+
+def _clear(folder: Path, new: Sequence[Path]) -> None:
+    """Remove what the demo made: all of it is ours, and half a demo is of no use to anybody.
+
+    `new` names the folders that were not there before, innermost first.
+    """
+    for child in folder.iterdir() if folder.is_dir() else ():
+        shutil.rmtree(child) if child.is_dir() else child.unlink()
+    for place in new:
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
 
 
 def _run(folder: Path, steps: Steps) -> DemoReport:

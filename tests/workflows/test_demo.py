@@ -123,12 +123,12 @@ def test_ctrl_c_leaves_nothing_behind(there_before, tmp_path, cli, monkeypatch) 
 def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path, monkeypatch) -> None:
     import errno
 
-    from qpgaze.errors import QpgazeError
+    from qpgaze.errors import ProjectError
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "patient-a.svs")
 
     monkeypatch.setattr("qpgaze.workflows.demo.shutil.copyfile", full)
-    with pytest.raises((QpgazeError, OSError)):
-        run_demo(tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    with pytest.raises(ProjectError, match="No space left on device"):
+        run_demo(tmp_path / "new" / "out")
+    assert list(tmp_path.iterdir()) == []

@@ -157,6 +157,10 @@ class Change:
         if self.backup is not None and self._kept.exists():
             replace_patiently(self._kept, self.backup)
 
+    def is_beside(self, path: str | Path) -> bool:
+        """Tell whether this is one of the files that lie beside the target meanwhile."""
+        return str(path) in (str(self._new), str(self._old), str(self._kept))
+
     def clean(self) -> None:
         """Remove what lies beside the target."""
         for path in (self._new, self._old, self._kept):
@@ -273,6 +277,8 @@ def _sync_folder(folder: Path) -> None:
 
 def _in_words(error: OSError, changes: Sequence[Change]) -> ProjectError:
     where = error.filename or (changes[0].path.parent if changes else "the project")
+    for change in changes:  # people know the file by its own name
+        where = change.path if change.is_beside(where) else where
     stays = "What was there before is still there."
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return ProjectError(f"The disk is full: {where} cannot be written. {stays}")
