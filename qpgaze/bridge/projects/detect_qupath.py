@@ -6,6 +6,7 @@ looked at here with nothing but the file system.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import re
@@ -118,6 +119,8 @@ def _judge(folder: Path, version: str) -> Found:
     if (int(numbers[1]), int(numbers[2])) not in USABLE_VERSIONS:
         why = f"paquo cannot keep our objects through QuPath {version} (0.5 or 0.6 can)"
         return Found(folder, version, False, why)
+    if importlib.util.find_spec("paquo") is None:
+        return Found(folder, version, False, "paquo is not installed")
     return Found(folder, version, True, f"QuPath {version} was found")
 
 
