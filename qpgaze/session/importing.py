@@ -376,11 +376,13 @@ def _write(
             writer.append_gaze(samples.records)
             for event in events:
                 writer.append_event(event)
-    except BaseException:
+    except BaseException as error:
         # Half an import is worth nothing: the table is still there.
         for path in folder.iterdir():
             with suppress(OSError):
                 path.unlink()
         if not existed:
             shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, SessionError):
+            raise SessionError(error.message, hint="Nothing was left behind.") from error
         raise

@@ -7,6 +7,7 @@ own saves helps that every file is checked for change before it is replaced.
 from __future__ import annotations
 
 import contextlib
+import errno
 import getpass
 import json
 import os
@@ -56,10 +57,11 @@ def writer_lock(project_folder: Path, *, wait_s: float = WAIT_S) -> Iterator[Non
                         raise _held(path)
                     time.sleep(_POLL_S)
         except OSError as error:
+            full = error.errno == errno.ENOSPC
             raise ProjectError(
-                f"{project_folder} cannot be written: {error.strerror or error}. "
-                "Nothing was changed.",
-                hint="Ask for the right to write there, or work on a copy.",
+                f"{project_folder} cannot be written: "
+                f"{'the disk is full' if full else error.strerror or error}. Nothing was changed.",
+                hint=None if full else "Ask for the right to write there, or work on a copy.",
             ) from error
         yield
     finally:
