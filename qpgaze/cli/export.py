@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def export() -> None:
-    """Turn a project into tiles with labels."""
+    """Turn a project into tiles with labels (COCO)."""
 
 
 def _shares(_: click.Context, __: click.Parameter, value: str) -> tuple[float, ...]:

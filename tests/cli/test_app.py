@@ -10,8 +10,7 @@ import sys
 import click
 import pytest
 
-from qpgaze.cli import app as root
-from qpgaze.cli.app import VERBS, app, run
+from qpgaze.cli.app import VERBS, LazyGroup, app, run
 from qpgaze.cli.output import emit_json
 from qpgaze.errors import SlideError
 
@@ -55,7 +54,7 @@ def broken_by(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise error
 
-    monkeypatch.setattr(root.LazyGroup, "get_command", lambda *_: broken)
+    monkeypatch.setattr(LazyGroup, "get_command", lambda *_: broken)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +99,7 @@ def test_a_check_s_status_reaches_the_shell(monkeypatch: pytest.MonkeyPatch) -> 
     def finds(context: click.Context) -> None:
         context.exit(1)
 
-    monkeypatch.setattr(root.LazyGroup, "get_command", lambda *_: finds)
+    monkeypatch.setattr(LazyGroup, "get_command", lambda *_: finds)
     assert run(["validate"]) == 1
 
 
