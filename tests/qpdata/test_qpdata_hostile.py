@@ -85,7 +85,7 @@ def test_random_damage_never_raises_anything_else() -> None:
     rng = random.Random(11)
     data = made()
     survived = sum(attempt(_mutate(rng, data)) for _ in range(700))
-    assert survived > 0
+    assert 0 < survived < 700
 
 
 @pytest.mark.shared_data
@@ -93,8 +93,8 @@ def test_random_damage_of_real_files(shared_data: Path) -> None:
     rng = random.Random(12)
     files = sorted((shared_data / "qupath").rglob("*.qpdata"))
     data = [file.read_bytes() for file in files]
-    for _ in range(150):
-        attempt(_mutate(rng, rng.choice(data)))
+    survived = sum(attempt(_mutate(rng, rng.choice(data))) for _ in range(150))
+    assert 0 < survived < 150
 
 
 def test_bytes_after_the_end_are_refused() -> None:

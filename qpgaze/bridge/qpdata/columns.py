@@ -186,6 +186,8 @@ def _gap(rows: Rows, role: str, key: str | None = None) -> Gap | None:
 
 
 def _texts(rows: Rows, gap: Gap) -> list[str]:
+    if not gap.unit:
+        return rows.shared_values(gap)
     data = rows.data
     return [decode_modified_utf8(data[a:b]) for a, b in zip(*rows.spans(gap), strict=True)]
 
@@ -194,12 +196,13 @@ def _columns(rows: Rows) -> tuple[Iterable[Any], ...]:
     """Return names, descriptions, measurements, metadata, locks and class names."""
     sample = rows.template.sample
     count = len(rows.numbers)
-    gap = _gap(rows, "name")
+    gap = _gap(rows, "name") or _gap(rows, "name ref")
     names: Iterable[Any] = repeat(sample.name, count) if gap is None else _texts(rows, gap)
-    gap = _gap(rows, "metadata", DESCRIPTION_KEY)
+    places = ("metadata", "metadata ref")
+    gap = _gap(rows, places[0], DESCRIPTION_KEY) or _gap(rows, places[1], DESCRIPTION_KEY)
     texts = repeat(sample.description, count) if gap is None else _texts(rows, gap)
     metadata: Iterable[Any] = (dict(sample.metadata) for _ in range(count))
-    gaps = [g for g in rows.template.gaps if g.role == "metadata" and g.key in sample.metadata]
+    gaps = [g for g in rows.template.gaps if g.role in places and g.key in sample.metadata]
     if gaps:
         keys = [g.key for g in gaps]
         values = zip(*(_texts(rows, g) for g in gaps), strict=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
 from uuid import UUID
 
 import numpy as np
@@ -20,8 +19,6 @@ from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
 from qpgaze.bridge.qpdata.verifying import verify
 from qpgaze.errors import ConflictError, EntryError, UnsupportedDataError
 from qpgaze.model import SlideObject
-
-_REPORT: Final = "Nothing was changed; please report the QuPath version that saved it."
 
 
 def edit_qpdata(
@@ -65,17 +62,25 @@ def edit_qpdata(
         damaged.
     UnsupportedDataError
         If `data` holds something unknown, or the edit would touch a cell or TMA core.
+
+    Examples
+    --------
+    >>> from shapely.geometry import box
+    >>> from qpgaze.bridge.qpdata import new_qpdata, read_qpdata
+    >>> data = new_qpdata(
+    ...     server={"uri": "file:/slide.tif"}, qupath_version="0.5.1", image_type="OTHER"
+    ... )
+    >>> pearl = SlideObject(UUID(int=1), box(10, 20, 50, 60), class_name="Keratin pearl")
+    >>> more = edit_qpdata(data, add=[pearl], class_colors={"Keratin pearl": 0x1B9E77})
+    >>> read_qpdata(more).objects[0].class_name
+    'Keratin pearl'
+    >>> edit_qpdata(more, remove=[pearl.id], class_colors={}) == data
+    True
     """
     scan = Scan(data)
     table = HandleTable(scan)
     with quick_and_guarded(data):
-        whole = Assembler(scan, table)
-        whole.copy(0, len(data))
-        if whole.out != data:
-            raise UnsupportedDataError(
-                "The image's data do not come out the same when written unchanged.", hint=_REPORT
-            )
-        del whole
+        _refuse_other_bytes(scan, table)
         edit = _Edit(scan, table, add, replace, remove, class_colors)
         edit.write()
     made = bytes(edit.out.out)
@@ -83,6 +88,17 @@ def edit_qpdata(
     wanted = [*zip(add, edit.added, strict=True), *zip(replace, edit.replaced, strict=True)]
     verify(scan, table, made, wanted, edit.gone, edit.place_of)
     return made
+
+
+def _refuse_other_bytes(scan: Scan, table: HandleTable) -> None:
+    """Write everything unchanged; refuse to edit where that does not give the same bytes."""
+    whole = Assembler(scan, table)
+    whole.copy(0, len(scan.data))
+    if whole.out != scan.data:
+        raise UnsupportedDataError(
+            "The image's data do not come out the same when written unchanged.",
+            hint="Nothing was changed; please report the QuPath version that saved it.",
+        )
 
 
 class _EditShared(Shared):

@@ -51,7 +51,16 @@ def new_qpdata(*, server: Mapping[str, Any], qupath_version: str, image_type: st
 
     Notes
     -----
-    Colour deconvolution stains are left out: QuPath sets its defaults for the image type.
+    Colour deconvolution stains are left out: QuPath sets its defaults for the image type. Layout
+    and serial versions are those that QuPath 0.3 - 0.7 share (data file version 3).
+
+    Examples
+    --------
+    >>> data = new_qpdata(
+    ...     server={"uri": "file:/slide.tif"}, qupath_version="0.5.1", image_type="OTHER"
+    ... )
+    >>> data[:4].hex()
+    'aced0005'
     """
     if image_type not in IMAGE_TYPES:
         raise ProjectError(

@@ -151,6 +151,8 @@ class _Gaps:
         found: list[Gap] = []
         if data[parts.name_at] == STRING:
             found.append(self._text(parts.name_at, "name", ""))
+        elif data[parts.name_at] == REFERENCE:
+            found.append(Gap(parts.name_at + 1, 4, "name ref"))
         found += self._metadata(parts.pairs)
         found += self._measurements(raw, parts.measured)
         for at, role in ((parts.locked_at, "locked"), (parts.class_at, "class")):
@@ -187,7 +189,8 @@ class _Gaps:
                     gap = Gap(at + 3, 36, "uid")
                 found.append(gap)
                 at += 3 + gap.follow if gap.unit else 39
-            elif tag == REFERENCE:
+            elif tag == REFERENCE and key != ID_KEY:
+                found.append(Gap(at + 1, 4, "metadata ref", key))
                 at += 5
             elif value is None:
                 at += 1
@@ -230,7 +233,7 @@ class _Gaps:
             return [Gap(at, 44, role, "box")]
         if names != _PLANE_FIELDS:
             raise NoLayoutError
-        found = [Gap(at, 12, role, "plane")]
+        found = [Gap(at, 12, role, "plane"), *self._statistics(region.fields.get("stats"))]
         for name in ("wkb",) if "wkb" in region.fields else ("x", "y"):
             values = region.fields[name]
             if values.code not in ("F", "B"):
@@ -239,3 +242,12 @@ class _Gaps:
             unit = 4 if values.code == "F" else 1
             found.append(Gap(values.at - 4, 4, role, name, unit, values.count * unit))
         return found
+
+    def _statistics(self, stats: Any) -> list[Gap]:
+        """Let the numbers differ that QuPath keeps about a region (area, centroid, ...)."""
+        if not isinstance(stats, JavaObject) or stats.handle < self._first:
+            return []
+        form = stats.desc.steps[0][0] if len(stats.desc.steps) == 1 else None
+        if form is None or stats.notes or len(stats.desc.levels) != 1:
+            raise NoLayoutError
+        return [Gap(self._at(stats), form.size, "statistics")]

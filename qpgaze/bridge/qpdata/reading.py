@@ -40,6 +40,15 @@ def read_qpdata(data: bytes) -> QpData:
     Files of QuPath 0.3 hold no object ids. Such an object gets the UUIDv5 of the file's own JSON
     and the object's place in the hierarchy (the numbers of its ancestors among their siblings and
     its own): the same each time the file is read, and as long as nothing before it comes or goes.
+
+    Examples
+    --------
+    >>> from qpgaze.bridge.qpdata import new_qpdata
+    >>> data = new_qpdata(
+    ...     server={"uri": "file:/slide.tif"}, qupath_version="0.5.1", image_type="OTHER"
+    ... )
+    >>> read_qpdata(data).image_type
+    'OTHER'
     """
     return from_scan(Scan(data))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -27,6 +27,27 @@ IntArray = npt.NDArray[np.int64]
 _MAX_TEMPLATES: Final = 48
 _MAX_TRIES: Final = 3000
 """Objects looked at for a common layout; a file where none is found costs no more than these."""
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise content.unknown("something else where a text belongs")
+    return value
+
+
+def _lock(value: Any) -> bool:
+    if value is None:
+        raise content.unknown("nothing as an object's lock")
+    return bool(content.boxed(value, "java.lang.Boolean"))
+
+
+_REFERENCES: Final[dict[str, Callable[[Any], Any]]] = {
+    "class": content.path_class,
+    "locked": _lock,
+    "name ref": _text,
+    "metadata ref": _text,
+}
+"""Roles of references, and what becomes of what they lead to."""
 
 
 class Gap(NamedTuple):
@@ -244,18 +265,12 @@ class Rows:
             If a reference leads to nothing, or to something of another kind than it should.
         """
         for gap in self.template.gaps:
-            if gap.role in ("class", "locked"):
+            if gap.role in _REFERENCES:
                 targets = self.numbers_of(gap, ">i4")[:, 0].astype(np.int64) - BASE_HANDLE
                 if (targets >= self.handles).any():
                     raise damaged(0, "a reference to something that does not come before it")
                 for handle in np.unique(targets).tolist():
-                    value = reader.resolve(handle)
-                    if gap.role == "class":
-                        self.shared[handle] = content.path_class(value)
-                    elif value is None:
-                        raise content.unknown("nothing as an object's lock")
-                    else:
-                        self.shared[handle] = bool(content.boxed(value, "java.lang.Boolean"))
+                    self.shared[handle] = _REFERENCES[gap.role](reader.resolve(handle))
             elif gap.key == "y":
                 before = self.template.gaps[self.template.gaps.index(gap) - 1]
                 xs, ys = (np.subtract(*self.spans(g)) for g in (before, gap))
