@@ -52,9 +52,10 @@ def large(spread: int) -> None:
     found = heat_blobs(Points(ImagePx, xy), 100_000, 80_000)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     megabytes = peak_mb() - before
-    met = seconds < MOST_SECONDS[spread] and not megabytes >= MOST_MB
+    # One thread: on an idle machine both clocks agree, on a busy one only CPU time is ours.
+    met = cpu < MOST_SECONDS[spread] and not megabytes >= MOST_MB
     print(
-        f"spread {spread:5d} px: {len(found):5d} boxes, {seconds:5.2f} s ({cpu:.2f} s CPU), "
+        f"spread {spread:5d} px: {len(found):5d} boxes, {cpu:5.2f} s CPU ({seconds:.2f} s), "
         f"{megabytes:4.0f} MB above imports; asked for < {MOST_SECONDS[spread]:.0f} s, "
         f"< {MOST_MB:.0f} MB: {'met' if met else 'NOT MET'}",
         flush=True,
