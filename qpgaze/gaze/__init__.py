@@ -13,14 +13,18 @@ from qpgaze.gaze.labels import (
 )
 from qpgaze.gaze.mapping import LeftOut, MappedGaze, display_to_screen, map_samples
 from qpgaze.gaze.parameters import IvtParameters
+from qpgaze.gaze.quality import EyeQuality, GazeQuality, TargetWindow, measure_quality
 
 __all__ = [
+    "EyeQuality",
     "Eyes",
+    "GazeQuality",
     "IvtParameters",
     "LabelParameters",
     "Labelling",
     "LeftOut",
     "MappedGaze",
+    "TargetWindow",
     "angle_deg",
     "count_label_numbers",
     "detect_fixations",
@@ -29,5 +33,6 @@ __all__ = [
     "make_fixation_labels",
     "make_labels",
     "map_samples",
+    "measure_quality",
     "screen_px_per_degree",
 ]
