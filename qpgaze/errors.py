@@ -79,3 +79,24 @@ class RefineError(QpgazeError):
 
 class ExportError(QpgazeError):
     """Tiles or labels that cannot be exported as asked."""
+
+
+class WireError(QpgazeError):
+    """The hook inside QuPath that cannot be reached, speaks another version, or says no.
+
+    Parameters
+    ----------
+    message : str
+    hint : str, optional
+    code : str
+        What kind of trouble, in a word: ``gone``, ``stale``, ``version``, ``token``, ``timeout``,
+        ``malformed``, ``too_long``, or the code of the hook's answer (``conflict``, ``no_image``).
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str = "failed") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class SourceError(SessionError):
+    """A tracker or other source of gaze that is missing, refused, or does not answer."""

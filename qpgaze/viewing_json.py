@@ -26,12 +26,19 @@ _LARGEST = 2**63
 
 def dump_line(value: Mapping[str, Any]) -> bytes:
     """Return one line of UTF-8 JSON with its line feed."""
-    plain = plain_json(value)
-    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:  # nearly every line holds nothing that JSON cannot say
+        text = _dumps(value, ascii_only=False)
+    except (TypeError, ValueError):
+        value = plain_json(value)
+        text = _dumps(value, ascii_only=False)
     try:
         return text.encode("utf-8") + b"\n"
     except UnicodeEncodeError:  # half a surrogate pair, which Java strings may hold
-        return json.dumps(plain, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+        return _dumps(value, ascii_only=True).encode("ascii") + b"\n"
+
+
+def _dumps(value: Mapping[str, Any], ascii_only: bool) -> str:
+    return json.dumps(value, ensure_ascii=ascii_only, allow_nan=False, separators=(",", ":"))
 
 
 def plain_json(value: Any) -> Any:
