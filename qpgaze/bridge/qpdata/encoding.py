@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from qpgaze.bridge.qpdata import layouts
@@ -101,6 +102,15 @@ def java_color(rgb: int) -> int:
     return (rgb & 0xFFFFFF) - 0x1000000
 
 
+@lru_cache(maxsize=1000)
+def _proper_class(name: str) -> bool:
+    """Tell whether QuPath reads a class name as the chain that it is meant to be."""
+    return not any(
+        not part.strip() or part != part.strip() or ":" in part or min(part) < " "
+        for part in name.split(": ")
+    )
+
+
 def check(o: SlideObject) -> None:
     """Refuse what QuPath could not keep, shapes aside.
 
@@ -116,14 +126,16 @@ def check(o: SlideObject) -> None:
             f"is of kind '{o.kind}'.",
             hint="Change TMA cores in QuPath.",
         )
-    parts = [] if o.class_name is None else o.class_name.split(": ")
-    if any(not p.strip() or p != p.strip() or ":" in p or min(p) < " " for p in parts):
+    if o.class_name is not None and not _proper_class(o.class_name):
         raise ProjectError(
             f"Expected a class name like 'Tumor' or 'Tumor: Positive' for the object {title(o)}, "
             f"but {o.class_name!r} came."
         )
-    reserved = {ID_KEY, DESCRIPTION_KEY} & set(o.metadata)
-    if reserved or not all(isinstance(x, str) for pair in o.metadata.items() for x in pair):
+    if o.metadata and (
+        ID_KEY in o.metadata
+        or DESCRIPTION_KEY in o.metadata
+        or not all(isinstance(x, str) for pair in o.metadata.items() for x in pair)
+    ):
         raise ProjectError(
             f"Expected metadata of texts for the object {title(o)}, without QuPath's own keys "
             f"'{ID_KEY}' and '{DESCRIPTION_KEY}'."
