@@ -77,6 +77,16 @@ def edit_qpdata(
     >>> edit_qpdata(more, remove=[pearl.id], class_colors={}) == data
     True
     """
+    return _edited(data, add, replace, remove, class_colors)
+
+
+def _edited(
+    data: bytes,
+    add: Sequence[SlideObject],
+    replace: Sequence[SlideObject],
+    remove: Collection[UUID],
+    class_colors: Mapping[str, int],
+) -> bytes:
     scan = Scan(data)
     table = HandleTable(scan)
     with quick_and_guarded(data):
