@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qpgaze.cli.output import console, emit_json, json_option
+from qpgaze.cli.output import allow_host_option, console, emit_json, json_option
 
 if TYPE_CHECKING:
     from qpgaze.bridge.projects.opening import Backend
@@ -33,6 +33,7 @@ backend_option = click.option(
 )
 @click.option("--put-back", is_flag=True, help="Write objects again that are gone since.")
 @backend_option
+@allow_host_option
 @json_option
 def annotate(
     session: Path,
@@ -41,6 +42,7 @@ def annotate(
     fixations: bool | None,
     put_back: bool,
     backend: Backend,
+    allow_hosts: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Put gaze-made objects into a project's images.
@@ -52,7 +54,13 @@ def annotate(
     from qpgaze.workflows import annotate_project
 
     report = annotate_project(
-        session, project, image=image, fixations=fixations, put_back=put_back, backend=backend
+        session,
+        project,
+        image=image,
+        fixations=fixations,
+        put_back=put_back,
+        backend=backend,
+        allow_hosts=allow_hosts,
     )
     if as_json:
         emit_json("annotate", report.to_json())

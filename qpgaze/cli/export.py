@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qpgaze.cli.output import console, emit_json, json_option, progress
+from qpgaze.cli.output import allow_host_option, console, emit_json, json_option, progress
 
 if TYPE_CHECKING:
     from qpgaze.export import ExportReport
@@ -88,6 +88,7 @@ def _shares(_: click.Context, __: click.Parameter, value: str) -> tuple[float, .
     show_default=True,
     help="What reads the project.",
 )
+@allow_host_option
 @json_option
 def coco(as_json: bool, classes: tuple[str, ...], **options: object) -> None:
     """Cut tiles with COCO labels from PROJECT into the new folder OUT.

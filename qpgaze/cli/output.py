@@ -20,6 +20,16 @@ json_option = click.option(
 """Every reporting verb has it; the object's ``version`` is :data:`JSON_VERSION`."""
 
 
+allow_host_option = click.option(
+    "--allow-host",
+    "allow_hosts",
+    metavar="HOST",
+    multiple=True,
+    help="Computer whose share slides may be opened from, besides the project's own; repeatable.",
+)
+"""Every verb that opens slides has it: what a project's file names is not opened just so."""
+
+
 def emit_json(verb: str, result: dict[str, Any]) -> None:
     """Print one versioned JSON object; NaN, which JSON lacks, becomes null."""
     whole = {"qpgaze": verb, "version": JSON_VERSION, **result}

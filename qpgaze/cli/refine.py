@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qpgaze.cli.annotate import backend_option
-from qpgaze.cli.output import console, emit_json, json_option, progress
+from qpgaze.cli.output import allow_host_option, console, emit_json, json_option, progress
 
 if TYPE_CHECKING:
     from qpgaze.bridge.projects.opening import Backend
@@ -46,6 +46,7 @@ def _list_methods(context: click.Context, _option: click.Parameter, wanted: bool
 )
 @click.option("--image", help="Only this image (id or name).")
 @backend_option
+@allow_host_option
 @json_option
 def refine(
     project: Path,
@@ -53,6 +54,7 @@ def refine(
     sessions: tuple[Path, ...],
     image: str | None,
     backend: Backend,
+    allow_hosts: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Turn coarse gaze labels into good boxes.
@@ -70,6 +72,7 @@ def refine(
             sessions=sessions,
             image=image,
             backend=backend,
+            allow_hosts=allow_hosts,
             progress=update,
         )
     if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +104,7 @@ def annotate_project(
     backend: Backend = "auto",
     ivt: IvtParameters | None = None,
     rules: LabelParameters | None = None,
+    allow_hosts: Collection[str] = (),
 ) -> AnnotateReport:
     """Write the labels of a session into a project, one annotation object a label.
 
@@ -124,6 +125,8 @@ def annotate_project(
     backend : "auto", "embedded" or "paquo"
     ivt, rules : optional
         See :func:`qpgaze.workflows.read_labels`.
+    allow_hosts : collection of str
+        Computers, besides the project's own, whose shares slides may be opened from.
 
     Raises
     ------
@@ -141,7 +144,7 @@ def annotate_project(
     notes = list(found.notes)
     if not labels:
         notes.append(_why_nothing(session, found, has_keys, fixations))
-    with open_project(project_path, mode="r+", backend=backend) as project:
+    with open_project(project_path, mode="r+", backend=backend, allow_hosts=allow_hosts) as project:
         images = _write(project, _by_image(labels), image, put_back=put_back)
         return AnnotateReport(
             session=str(session.id),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ def export_project(
     *,
     images: Sequence[str] = (),
     backend: Backend = "auto",
+    allow_hosts: Collection[str] = (),
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> ExportReport:
@@ -35,6 +36,8 @@ def export_project(
         Entry ids or names; all images where empty.
     backend : str
         ``auto``, ``embedded`` or ``paquo``.
+    allow_hosts : collection of str
+        Computers, besides the project's own, whose shares slides may be opened from.
     progress : callable(done, total), optional
         Called after each tile.
     **options
@@ -56,7 +59,7 @@ def export_project(
     from qpgaze.bridge import open_project
     from qpgaze.export import export_coco
 
-    with open_project(Path(project), mode="r", backend=backend) as opened:
+    with open_project(Path(project), mode="r", backend=backend, allow_hosts=allow_hosts) as opened:
         entries = [opened.entry(name) for name in images] if images else opened.entries
         # Naming an image by id and by name as well is no reason to export it twice.
         unique = {entry.id: entry for entry in entries}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +82,7 @@ def refine_project(
     backend: Backend = "auto",
     ivt: IvtParameters | None = None,
     rules: LabelParameters | None = None,
+    allow_hosts: Collection[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> RefineReport:
     """Refine every gaze label of a project that no person has touched.
@@ -103,6 +104,8 @@ def refine_project(
     backend : "auto", "embedded" or "paquo"
     ivt, rules : optional
         As given to :func:`~qpgaze.workflows.annotate_project`.
+    allow_hosts : collection of str
+        Computers, besides the project's own, whose shares slides may be opened from.
     progress : callable, optional
         Called with labels done and labels in all.
 
@@ -115,7 +118,7 @@ def refine_project(
     SlideError, ProjectError
         If a slide or the project cannot be used; nothing was changed then.
     """
-    with open_project(project_path, mode="r+", backend=backend) as project:
+    with open_project(project_path, mode="r+", backend=backend, allow_hosts=allow_hosts) as project:
         ledger = Ledger.open(project.path.parent)
         entries = project.entries if image is None else (project.entry(image),)
         work = [(entry, ours) for entry in entries if (ours := _gaze_labels(entry))]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -43,6 +43,8 @@ class FolderProject:
         Why this backend was taken.
     clock_ms : callable, optional
         Gives the time stamps that are written; default the wall clock.
+    allow_hosts : collection of str
+        Computers, besides the project's own, whose shares images may be opened from.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class FolderProject:
         mode: str = "r",
         reason: str = "",
         clock_ms: Callable[[], int] = now_ms,
+        allow_hosts: Collection[str] = (),
     ) -> None:
         if mode not in ("r", "r+"):
             raise UsageError(f"Expected mode 'r' or 'r+', but '{mode}' came.")
@@ -61,6 +64,7 @@ class FolderProject:
         self.mode = mode
         self.backend_reason = reason
         self.clock_ms = clock_ms
+        self.allow_hosts = frozenset(allow_hosts)
         self._closed = False
         self._load()
 

@@ -20,6 +20,7 @@ from qpgaze.bridge.projects.images import (
     recorded_pixel_size,
     recorded_size,
 )
+from qpgaze.bridge.projects.inside import require_inside
 from qpgaze.bridge.projects.staging import Staging
 from qpgaze.errors import ConflictError, ProjectError, SlideError, UnsupportedDataError
 from qpgaze.model import SlideObject
@@ -112,6 +113,7 @@ class FolderEntry:
             name=self.name,
             project_file=self._project.path,
             project_uri=uri if isinstance(uri, str) else None,
+            allow_hosts=self._project.allow_hosts,
         )
 
     def objects(self) -> tuple[SlideObject, ...]:
@@ -238,6 +240,7 @@ class FolderEntry:
         """Read the image's data; where a QuPath was ended while saving, what it had before."""
         if self.is_new:
             return b"", Snapshot(self.data_path)
+        require_inside(self._project.folder, self.data_path)
         content, snapshot = read_file(self.data_path)
         if not snapshot.exists:
             backup = self.data_path.with_name("data.qpdata.bkp")

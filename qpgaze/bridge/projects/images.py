@@ -5,13 +5,19 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from qpgaze.bridge.projects.uris import Location, parse_uri, relative_place, share_host
+from qpgaze.bridge.projects.uris import (
+    Location,
+    names_device,
+    parse_uri,
+    relative_place,
+    share_host,
+)
 from qpgaze.errors import ProjectError, SlideError, UsageError
 from qpgaze.model import SlideObject
 
@@ -163,6 +169,7 @@ def find_image(
     name: str,
     project_file: Path,
     project_uri: str | None,
+    allow_hosts: Collection[str] = (),
 ) -> Path:
     """Return an entry's image as a local file.
 
@@ -179,6 +186,8 @@ def find_image(
     project_uri : str or None
         Where the project file says it is; when it moved together with its slides, they are found
         at the same place relative to it.
+    allow_hosts : collection of str
+        Computers, besides the project's own, whose shares may be opened.
 
     Raises
     ------
@@ -203,14 +212,16 @@ def find_image(
             "which is never asked for pixels.",
             hint="Add a local copy of the slide to the project.",
         )
-    places = candidates(location, project_file=project_file, project_uri=project_uri)
+    places = candidates(
+        location, project_file=project_file, project_uri=project_uri, allow_hosts=allow_hosts
+    )
     for place in places:
         if _is_file(place):
             return place
     looked = ", ".join(str(place) for place in places) or f"{location.path} (of another system)"
     raise SlideError(
         f"The slide of image '{name}' is not there. Looked for: {looked}.",
-        hint="Put it back, or let QuPath find it: open the project there and choose its new place.",
+        hint="Put it back, or look for it: 'qpgaze project relink PROJECT --look-in FOLDER'.",
     )
 
 
@@ -220,6 +231,7 @@ def candidates(
     project_file: PurePath,
     project_uri: str | None,
     native: type[PurePath] | None = None,
+    allow_hosts: Collection[str] = (),
 ) -> list[Path]:
     """List where a local image may be: as recorded, then relative to a project that moved.
 
@@ -227,7 +239,7 @@ def candidates(
     ----------
     location : Location
         Of a file.
-    project_file, project_uri
+    project_file, project_uri, allow_hosts
         As for :func:`find_image`.
     native : PureWindowsPath or PurePosixPath, optional
         System that runs; default this one.
@@ -235,32 +247,45 @@ def candidates(
     Raises
     ------
     SlideError
-        If it lies on another computer's share than the project itself.
+        If it names a device, or lies on another computer's share than the project itself.
     """
-    native = native or (PureWindowsPath if os.name == "nt" else PurePosixPath)
+    native = native or _here()
     if location.path is None:
         return []
-    if location.host and location.host != share_host(native(project_file)):
+    if names_device(location.path):
+        raise SlideError(
+            f"{location.path} is no file but a device of Windows, which is never opened.",
+            hint="The project is damaged or was changed by hand.",
+        )
+    known = {"", share_host(native(project_file)), *(host.lower() for host in allow_hosts)}
+    known_host = location.host in known
+    places = [location.path] if known_host and isinstance(location.path, native) else []
+    moved = _moved_along(location.path, native(project_file), project_uri)
+    if moved is not None and moved not in places:
+        places.append(moved)
+    if not known_host and not places:
         raise SlideError(
             f"The slide {location.path} lies on another computer ({location.host}), which is not "
             "opened because a project's file says so.",
-            hint="Connect that share as a drive and add the slide from there.",
+            hint=f"If you trust that computer, add --allow-host {location.host}.",
         )
-    places = [location.path] if isinstance(location.path, native) else []
+    return [Path(place) for place in places] if native is _here() else places  # type: ignore[return-value]
+
+
+def _moved_along(image: PurePath, project: PurePath, project_uri: str | None) -> PurePath | None:
+    """Return where an image is when project and image moved together; None where they cannot."""
     try:
         old = parse_uri(project_uri).path if project_uri else None
     except ProjectError:
-        old = None
-    way = relative_place(location.path, old) if old is not None else None
-    if way is not None:
-        folder = native(project_file).parent
-        ups = sum(1 for part in way if part == "..")
-        if ups < len(folder.parts):
-            base = folder.parents[ups - 1] if ups else folder
-            moved = base.joinpath(*way[ups:])
-            if moved not in places:
-                places.append(moved)
-    return [Path(place) if native is _here() else place for place in places]  # type: ignore[misc]
+        return None
+    way = relative_place(image, old) if old is not None else None
+    if way is None:
+        return None
+    ups = sum(1 for part in way if part == "..")
+    if ups >= len(project.parent.parts):
+        return None
+    base = project.parent.parents[ups - 1] if ups else project.parent
+    return base.joinpath(*way[ups:])
 
 
 def _here() -> type[PurePath]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,7 @@ def open_project(
     *,
     mode: Literal["r", "r+"] = "r",
     backend: Backend = "auto",
+    allow_hosts: Collection[str] = (),
 ) -> Project:
     """Open a QuPath project.
 
@@ -38,6 +39,8 @@ def open_project(
     backend : "auto", "embedded" or "paquo"
         ``paquo`` works through an installed QuPath, ``embedded`` needs none. ``auto`` takes
         paquo where a QuPath is found that paquo knows, else the embedded store.
+    allow_hosts : collection of str
+        Computers, besides the project's own, whose shares images may be opened from.
 
     Returns
     -------
@@ -53,7 +56,7 @@ def open_project(
     """
     where = Path(path)
     codec, reason = choose_codec(backend)
-    return FolderProject(where, codec=codec, mode=mode, reason=reason)
+    return FolderProject(where, codec=codec, mode=mode, reason=reason, allow_hosts=allow_hosts)
 
 
 def choose_codec(backend: Backend) -> tuple[Codec, str]:

@@ -8,6 +8,7 @@ and a project that moved together with its slides finds them again.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from urllib.parse import quote, unquote
@@ -17,6 +18,10 @@ from qpgaze.errors import ProjectError
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):(.*)", re.DOTALL)
 _DRIVE = re.compile(r"/?[A-Za-z]:(?:[/\\]|$)")
 _SAFE = "/-._~!$&'()*+,;=:@"
+_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", "conin$", "conout$"]
+    + [f"{port}{n}" for port in ("com", "lpt") for n in "123456789¹²³"]
+)
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,57 @@ def share_host(path: PurePath) -> str:
         return ""
     drive = path.drive.replace("/", "\\")
     return drive[2:].split("\\", 1)[0].lower() if drive.startswith("\\\\") else ""
+
+
+def names_device(path: PurePath) -> bool:
+    r"""Tell whether Windows would open something else than a file under this path.
+
+    Those are devices (``CON``, ``C:\slides\aux.svs``, ``\\.\pipe\x``), whatever their ending,
+    and streams beside a file (``a.svs:hidden``).
+
+    Examples
+    --------
+    >>> names_device(PureWindowsPath("C:/slides/Aux.svs"))
+    True
+    >>> names_device(PurePosixPath("/slides/aux.svs"))
+    False
+    """
+    if isinstance(path, PurePosixPath):
+        return False
+    if share_host(path) in (".", "?"):
+        return True
+    parts = path.parts[1:] if path.anchor else path.parts
+    return any(
+        ":" in part or part.split(".", 1)[0].rstrip(" ").casefold() in _DEVICES for part in parts
+    )
+
+
+def base_name(uri: str) -> str:
+    """Return the last name of where an image lies; empty where it is no file.
+
+    Examples
+    --------
+    >>> base_name("file:/C:/My%20slides/a%20b.svs")
+    'a b.svs'
+    """
+    try:
+        path = parse_uri(uri).path
+    except ProjectError:
+        return ""
+    return "" if path is None else path.name
+
+
+def plain_name(name: str) -> str:
+    """Return a file's name so that it compares alike on every system.
+
+    macOS takes letters and their accents apart, Windows and macOS see no difference of case.
+
+    Examples
+    --------
+    >>> plain_name("Pra\u0308parat.SVS") == plain_name("Pr\u00e4parat.svs")
+    True
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def uri_from_path(path: PurePath) -> str:
