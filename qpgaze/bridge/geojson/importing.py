@@ -1,0 +1,161 @@
+"""Objects from a GeoJSON file into an image of a project, all or none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from qpgaze.bridge.geojson.features import GeoJsonReport, Refusal
+from qpgaze.bridge.geojson.reading import Found, read_geojson
+from qpgaze.bridge.projects.protocol import Entry, Project
+from qpgaze.bridge.projects.staging import check_objects
+from qpgaze.errors import ProjectError
+from qpgaze.model import SlideObject
+
+_MOST_LISTED: Final = 10
+
+
+@dataclass
+class ImportReport:
+    """What became of a file's features.
+
+    Parameters
+    ----------
+    added, replaced, skipped : int
+        Objects; skipped are those whose id the image has already.
+    refused : list of Refusal
+        Features that were left out; empty unless that was asked for.
+    mended, unknown : Counter
+        As in :class:`~qpgaze.bridge.geojson.GeoJsonReport`.
+    """
+
+    added: int = 0
+    replaced: int = 0
+    skipped: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+    mended: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+
+def import_geojson(
+    project: Project,
+    entry: Entry,
+    path: Path,
+    *,
+    replace: bool = False,
+    skip_refused: bool = False,
+) -> ImportReport:
+    """Stage the objects of a GeoJSON file; :meth:`Project.commit` writes them.
+
+    Parameters
+    ----------
+    project : Project
+        Opened for changes.
+    entry : Entry
+        The image.
+    path : Path
+        In any dialect of QuPath, see :func:`~qpgaze.bridge.geojson.read_geojson`.
+    replace : bool
+        Put objects of the file in place of those with the same ids, rather than skip them.
+    skip_refused : bool
+        Leave out features that cannot be written, rather than refuse the file.
+
+    Returns
+    -------
+    ImportReport
+
+    Raises
+    ------
+    ProjectError
+        If the file cannot be read, or features cannot be written: the message names them. Nothing
+        was staged.
+
+    Notes
+    -----
+    Ids, names, classes, colours, measurements and metadata stay what they are in the file. The
+    ledger takes no note: what it holds is what qpgaze made, not what a file brought.
+    """
+    read = GeoJsonReport()
+    there = {item.id: item for item in entry.objects()}
+    fresh: list[Found] = []
+    known: list[Found] = []
+    bad: list[Refusal] = []
+    taken: dict[UUID, str] = {}
+    for found in read_geojson(path, report=read, collect=True):
+        item = found.object
+        first = taken.setdefault(item.id, found.number)
+        if first != found.number:
+            bad.append(Refusal(found.number, item.name, f"it bears the id of feature {first}"))
+        elif item.id in there:
+            known.append(found)
+        else:
+            fresh.append(found)
+    swap = known if replace else []
+    bad = [*read.refused, *bad, *_faults([*fresh, *swap])]
+    if bad and not skip_refused:
+        raise _refusal(path, bad, read.objects + len(read.refused))
+    lost = {refusal.number for refusal in bad}
+    added = _without_orphans([found for found in fresh if found.number not in lost], there, bad)
+    swapped = [found.object for found in swap if found.number not in lost]
+    entry.add(added)
+    entry.replace(swapped)
+    used = {item.class_name for item in (*added, *swapped) if item.class_name is not None}
+    colors = read.class_colors
+    project.add_classes({name: colors[name] for name in colors if name in used})
+    return ImportReport(
+        added=len(added),
+        replaced=len(swapped),
+        skipped=0 if replace else len(known),
+        refused=bad,
+        mended=read.mended,
+        unknown=read.unknown,
+    )
+
+
+def _faults(found: list[Found]) -> list[Refusal]:
+    """Name each object that the store would refuse; most files have none, so all are asked once."""
+    try:
+        check_objects([one.object for one in found])
+    except ProjectError:
+        pass
+    else:
+        return []
+    faults = []
+    for one in found:
+        try:
+            check_objects([one.object])
+        except ProjectError as error:
+            why = error.message.split(" cannot be written: ", 1)[-1]
+            why = why.removesuffix(" Nothing was staged.").rstrip(".")
+            faults.append(Refusal(one.number, one.object.name, why))
+    return faults
+
+
+def _without_orphans(
+    found: Iterable[Found], there: dict[UUID, SlideObject], bad: list[Refusal]
+) -> list[SlideObject]:
+    """Leave out what lies under a refused object; parents come before their children."""
+    kept: dict[UUID, SlideObject] = {}
+    for one in found:
+        item = one.object
+        if item.parent is None or item.parent in kept or item.parent in there:
+            kept[item.id] = item
+        else:
+            bad.append(Refusal(one.number, item.name, "it lies under a refused feature"))
+    return list(kept.values())
+
+
+def _refusal(path: Path, bad: list[Refusal], count: int) -> ProjectError:
+    shown = "\n".join(f"  {refusal}" for refusal in bad[:_MOST_LISTED])
+    more = len(bad) - _MOST_LISTED
+    rest = f"\n  and {more} more" if more > 0 else ""
+    return ProjectError(
+        f"{path.name}: {len(bad)} of {count} features cannot be written; nothing was changed.\n"
+        f"{shown}{rest}\n",
+        hint="Mend them, leave them out (--skip-refused), or import the file in QuPath itself with "
+        "the script import_geojson.groovy.",
+    )
