@@ -21,6 +21,10 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {
     "demo": Verb("demo", "demo", "Run everything once on a sample, and draw a picture of it."),
+    "calibrate": Verb("calibrate", "calibrate", "Calibrate the eye tracker on its screen."),
+    "validate-gaze": Verb(
+        "calibrate", "validate_gaze", "Measure how well the eye tracker measures."
+    ),
     "annotate": Verb("annotate", "annotate", "Put gaze-made objects into a project's images."),
     "refine": Verb("refine", "refine", "Turn coarse gaze labels into good boxes."),
     "export": Verb("export", "export", "Turn a project into tiles with labels (COCO)."),

@@ -1,5 +1,6 @@
 """A recording on disk: read, write, validate, import."""
 
+from qpgaze.session.amending import add_event
 from qpgaze.session.codec import (
     clock_from_json,
     clock_to_json,
@@ -29,6 +30,7 @@ __all__ = [
     "SessionSummary",
     "SessionWriter",
     "TableMapping",
+    "add_event",
     "clock_from_json",
     "clock_to_json",
     "event_from_json",

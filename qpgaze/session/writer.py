@@ -128,7 +128,7 @@ class SessionWriter:
                     f"The folder '{folder}' is not empty; a session is never written over another.",
                     hint="Choose another name, or move the old session away.",
                 )
-            _write_whole(folder / HEADER_FILE, header_to_json(header, columns))
+            write_whole(folder / HEADER_FILE, header_to_json(header, columns))
             for name in DATA_FILES:
                 files[name] = _Appender(folder / name)
         except OSError as error:
@@ -241,7 +241,7 @@ class SessionWriter:
                 for name in listed
                 if (path := self.path / name).is_file()
             }
-            _write_whole(self.path / MANIFEST_FILE, {"format": FORMAT, "files": files})
+            write_whole(self.path / MANIFEST_FILE, {"format": FORMAT, "files": files})
         except OSError as error:
             raise self._fail(error) from error
 
@@ -279,7 +279,7 @@ class SessionWriter:
             self._require_open()
             images = [*self._images, image]
             try:
-                _write_whole(
+                write_whole(
                     self.path / HEADER_FILE, header_to_json(self.header, self._columns, images)
                 )
             except OSError as error:
@@ -308,7 +308,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _write_whole(path: Path, value: Mapping[str, Any]) -> None:
+def write_whole(path: Path, value: Mapping[str, Any]) -> None:
     """Write a small JSON file so that a cut leaves the old one or the new one, never half."""
     part = path.with_name(path.name + ".part")
     text = json.dumps(plain_json(value), indent=1, ensure_ascii=True, allow_nan=False) + "\n"

@@ -1,0 +1,83 @@
+"""Trackers that can be calibrated from here, and why the others cannot."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from qpgaze.errors import UsageError
+from qpgaze.recording.validation.protocol import CalibrationOutcome, Calibrator
+
+ELSEWHERE = {
+    "gazepoint": "Gazepoint calibrates in its own Gazepoint Control; its window must be open "
+    "anyway. Then run 'qpgaze validate-gaze --source gazepoint'.",
+    "lsl": "A stream cannot be calibrated; calibrate in the program that sends it.",
+    "mouse": "A mouse needs no calibration.",
+    "replay": "A recording cannot be calibrated any more.",
+}
+
+
+class ClosableCalibrator(Calibrator, Protocol):
+    """A calibrator that holds a tracker until it is closed."""
+
+    def close(self) -> None:
+        """Let go of the tracker. Closing twice does nothing."""
+        ...
+
+
+class SimulatedCalibrator:
+    """A tracker that takes its time and always succeeds: for practice.
+
+    Parameters
+    ----------
+    collect_s : float
+        How long it gathers on each target; Tobii's takes about as long.
+    """
+
+    name = "The simulated tracker"
+
+    def __init__(self, collect_s: float = 0.7) -> None:
+        self._collect_s = collect_s
+
+    def enter(self) -> None:
+        """Begin."""
+
+    def collect(self, x_adcs: float, y_adcs: float) -> bool:  # noqa: ARG002
+        """Take the usual time."""
+        time.sleep(self._collect_s)
+        return True
+
+    def compute(self) -> CalibrationOutcome:
+        """Succeed."""
+        return CalibrationOutcome(True, "simulated")
+
+    def leave(self) -> None:
+        """End."""
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+def open_calibrator(spec: str) -> ClosableCalibrator:
+    """Return the calibration of a tracker.
+
+    Parameters
+    ----------
+    spec : str
+        ``tobii``, ``tobii:ADDRESS`` or ``simulated``.
+
+    Raises
+    ------
+    UsageError
+        If this tracker cannot be calibrated from here, with where it can.
+    """
+    kind, _, address = spec.partition(":")
+    if spec == "simulated":
+        return SimulatedCalibrator()
+    if kind == "tobii":
+        from qpgaze.recording.validation.tobii import TobiiCalibrator
+
+        return TobiiCalibrator(address)
+    if kind in ELSEWHERE:
+        raise UsageError(ELSEWHERE[kind])
+    raise UsageError(f"There is no tracker {spec!r}; expected tobii or simulated.")

@@ -1,0 +1,57 @@
+"""Where gaze comes from while targets are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from qpgaze.errors import UsageError
+from qpgaze.recording.protocol import Source
+from qpgaze.recording.validation.simulated_eyes import SimulatedEyes
+from qpgaze.recording.validation.targets import Target
+from qpgaze.simulate.tracker import ScreenPlane
+from qpgaze.viewing import Display
+
+
+def open_for_targets(spec: str, display: Display) -> tuple[Source, Callable[[Target], None] | None]:
+    """Open a source of gaze for a validation.
+
+    Parameters
+    ----------
+    spec : str
+        ``simulated``: eyes that look at the targets with a known error.
+    display : Display
+
+    Returns
+    -------
+    source : Source
+    look_at : callable or None
+        Tells simulated eyes where to look; None for a tracker.
+
+    Raises
+    ------
+    UsageError
+        If there is no such source.
+    """
+    if spec == "simulated":
+        eyes = SimulatedEyes(upright(display))
+        return eyes, eyes.look_at
+    raise UsageError(f"There is no source {spec!r}; expected simulated.")
+
+
+def upright(display: Display) -> Display:
+    """Return the display with corners in a tracker's frame: upright, the tracker at its foot.
+
+    Examples
+    --------
+    >>> from qpgaze.viewing import Rect
+    >>> upright(Display(Rect(0, 0, 1920, 1080), 528.0, 297.0)).corners_ucs_mm[0]
+    (-264.0, 297.0, 0.0)
+    """
+    if display.corners_ucs_mm is not None:
+        return display
+    plane = ScreenPlane.of(display)
+    corners = (plane.origin, plane.origin + plane.right, plane.origin + plane.down)
+    return replace(
+        display, corners_ucs_mm=tuple((float(x), float(y), float(z)) for x, y, z in corners)
+    )
