@@ -70,3 +70,27 @@ class Source(Protocol):
     def stop(self) -> None:
         """Let go of whatever it holds. Stopping twice does nothing."""
         ...
+
+
+class LiveSource(Source, Protocol):
+    """A source that goes on by itself.
+
+    Attributes
+    ----------
+    ended : str or None
+        Why nothing more comes; None while it runs. It may then be started again: the session
+        clock goes on.
+    """
+
+    @property
+    def ended(self) -> str | None: ...
+
+    def poll(self, wait_s: float = 0.0) -> Batch:
+        """Return what came since the last call.
+
+        Parameters
+        ----------
+        wait_s : float
+            How long to wait for the first record where none is there.
+        """
+        ...
