@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from qpgaze.cli.output import console, emit_json, json_option
+from qpgaze.cli.project_relink import relink
 
 if TYPE_CHECKING:
     from qpgaze.bridge.projects.protocol import Entry, Project
@@ -39,6 +40,9 @@ def backend_option(command: F) -> F:
 @click.group()
 def project() -> None:
     """Create, fill, show and export QuPath projects."""
+
+
+project.add_command(relink)
 
 
 @project.command()
