@@ -247,20 +247,79 @@ def test_classes_are_appended(project: Path, make_object: Make, backend: str) ->
     assert raw["pathClasses"][0] == {"name": "Zebra", "color": 0x123456 - (1 << 24)}
 
 
-def test_a_change_by_another_is_noticed(project: Path, make_object: Make, backend: str) -> None:
-    first = open_project(project, mode="r+", backend=backend)
-    second = open_project(project, mode="r+", backend=backend)
-    only(first).add([make_object(1)])
-    only(second).add([make_object(2)])
-    first.commit()
-    with pytest.raises(ConflictError, match="changed"):
-        second.commit()
+def test_a_change_by_another_is_built_upon(project: Path, make_object: Make, backend: str) -> None:
+    first, second, third = (make_object(n) for n in (1, 2, 3))
+    with open_project(project, mode="r+", backend=backend) as opened:
+        only(opened).add([first, second])
+        opened.commit()
+    ours = open_project(project, mode="r+", backend=backend)
+    better = dataclasses.replace(first, geometry=shapely.box(1, 2, 30, 40))
+    only(ours).replace([better])
+    only(ours).add([third, make_object(4, parent=first.id)])
+    with open_project(project, mode="r+", backend=backend) as theirs:
+        only(theirs).add([make_object(5), third])  # the same as ours wants to add
+        only(theirs).replace([dataclasses.replace(second, class_name="Tumor")])
+        theirs.add_classes({"Bee": 0x00FF00})
+        theirs.commit()
+    ours.commit()
+    meant = [
+        better,
+        dataclasses.replace(second, class_name="Tumor"),
+        third,
+        make_object(4, parent=first.id),
+        make_object(5),
+    ]
     with open_project(project, backend=backend) as opened:
-        assert_alike(only(opened).objects(), [make_object(1)])
+        assert_alike(only(opened).objects(), meant)
+        assert list(opened.classes) == ["Keratin pearl", "Bee", "Tumor"]
+
+
+def test_what_another_changed_is_never_written_over(
+    project: Path, make_object: Make, backend: str, contents: Callable[[Path], dict[str, bytes]]
+) -> None:
+    first, second = make_object(1), make_object(2)
+
+    def ours(work: Callable[[Entry], None], theirs: Callable[[Entry], None], words: str) -> None:
+        with open_project(project, mode="r+", backend=backend) as opened:
+            work(only(opened))
+            with open_project(project, mode="r+", backend=backend) as other:
+                theirs(only(other))
+                other.commit()
+            before = contents(project)
+            with pytest.raises(ConflictError, match=words):
+                opened.commit()
+            assert contents(project) == before
+
+    with open_project(project, mode="r+", backend=backend) as opened:
+        only(opened).add([first, second])
+        opened.commit()
+    better = dataclasses.replace(first, geometry=shapely.box(1, 2, 30, 40))
+    moved = dataclasses.replace(first, geometry=shapely.box(5, 5, 6, 6))
+    ours(lambda e: e.replace([better]), lambda e: e.replace([moved]), "got another shape")
+    ours(lambda e: e.remove([first.id]), lambda e: e.replace([better]), "got another shape")
+    ours(lambda e: e.replace([moved]), lambda e: e.remove([first.id]), "was removed")
+    ours(
+        lambda e: e.add([make_object(3)]),
+        lambda e: e.add([make_object(3, class_name="Other")]),
+        "added an object",
+    )
+    ours(
+        lambda e: e.add([make_object(4, parent=second.id)]),
+        lambda e: e.remove([second.id]),
+        "under which others",
+    )
+    # Both removed it: that goes together.
+    with open_project(project, mode="r+", backend=backend) as opened:
+        only(opened).remove([make_object(3).id])
+        with open_project(project, mode="r+", backend=backend) as other:
+            only(other).remove([make_object(3).id])
+            other.commit()
+        opened.commit()
+        assert only(opened).objects() == ()
 
 
 def test_two_that_add_an_image_do_not_share_an_id(
-    project: Path, picture: Path, tmp_path: Path, backend: str
+    project: Path, picture: Path, tmp_path: Path, make_object: Make, backend: str
 ) -> None:
     other = tmp_path / "other.png"
     other.write_bytes(picture.read_bytes())
@@ -268,13 +327,44 @@ def test_two_that_add_an_image_do_not_share_an_id(
     another.write_bytes(picture.read_bytes())
     first = open_project(project, mode="r+", backend=backend)
     second = open_project(project, mode="r+", backend=backend)
+    third = open_project(project, mode="r+", backend=backend)
     first.add_image(other)
-    second.add_image(another)
+    added = second.add_image(another)
+    added.add([make_object(1)])
+    third.add_image(other)
     first.commit()
-    with pytest.raises(ConflictError, match="changed"):
-        second.commit()
+    second.commit()
+    assert added.id == "3"
+    with pytest.raises(ConflictError, match="already has"):
+        third.commit()
     with open_project(project, backend=backend) as opened:
-        assert [(e.id, e.name) for e in opened.entries] == [("1", picture.name), ("2", "other.png")]
+        assert [(e.id, e.name) for e in opened.entries] == [
+            ("1", picture.name),
+            ("2", "other.png"),
+            ("3", "another.png"),
+        ]
+        assert_alike(opened.entry("3").objects(), [make_object(1)])
+        assert opened.entry("2").objects() == ()
+
+
+def test_an_image_that_another_took_away_is_not_brought_back(
+    project: Path, make_object: Make, backend: str
+) -> None:
+    with open_project(project, mode="r+", backend=backend) as opened:
+        only(opened).add([make_object(1)])
+        file = opened.path
+        raw = json.loads(file.read_text("utf-8"))
+        file.write_text(json.dumps({**raw, "images": []}), "utf-8")
+        with pytest.raises(ConflictError, match="was removed from the project"):
+            opened.commit()
+        raw["images"][0]["serverBuilder"]["uri"] = "file:/elsewhere.png"
+        file.write_text(json.dumps(raw), "utf-8")
+        with pytest.raises(ConflictError, match="is another since"):
+            opened.commit()
+        file.unlink()
+        with pytest.raises(ConflictError, match="project rescue"):
+            opened.commit()
+    assert not (project / "data" / "1" / "data.qpdata.bkp").exists()
 
 
 def test_images_are_checked_before_they_are_added(

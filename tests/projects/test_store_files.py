@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from qpgaze.bridge.projects import files, lock
+from qpgaze.bridge.projects import files
 from qpgaze.bridge.projects.files import Change, Snapshot, read_file, replace_files
 from qpgaze.errors import ConflictError, ProjectError
 
@@ -201,54 +199,14 @@ def test_a_folder_that_is_a_file_is_an_error_of_ours(tmp_path: Path) -> None:
         replace_files([Change(tmp_path / "x" / "y", b"", Snapshot(tmp_path / "x" / "y"))])
 
 
-# -- the lock ----------------------------------------------------------------------------------
-
-
-def test_one_writer_at_a_time(tmp_path: Path, contents: Contents) -> None:
-    with lock.writer_lock(tmp_path):
-        holder = json.loads((tmp_path / "qpgaze" / "lock").read_text(encoding="utf-8"))
-        assert (holder["pid"], holder["host"]) == (os.getpid(), socket.gethostname())
-        with (
-            pytest.raises(ConflictError, match=f"process {os.getpid()}.*is writing"),
-            lock.writer_lock(tmp_path, wait_s=0),
-        ):
-            pass
-    assert contents(tmp_path) == {}
-
-
-def test_a_lock_left_behind_is_explained(tmp_path: Path) -> None:
-    path = tmp_path / "qpgaze" / "lock"
-    path.parent.mkdir()
-    stale = {"host": socket.gethostname(), "user": "ann", "pid": 2**31 - 7, "since_utc": "then"}
-    path.write_text(json.dumps(stale), encoding="utf-8")
-    with (
-        pytest.raises(ConflictError, match=r"ann .*no longer runs.*delete"),
-        lock.writer_lock(tmp_path, wait_s=0),
-    ):
-        pass
-    path.write_text("{", encoding="utf-8")
-    with (
-        pytest.raises(ConflictError, match="delete that file"),
-        lock.writer_lock(tmp_path, wait_s=0),
-    ):
-        pass
-    assert path.exists()
-
-
-def test_a_lock_goes_when_its_block_fails(tmp_path: Path, contents: Contents) -> None:
-    with pytest.raises(KeyboardInterrupt), lock.writer_lock(tmp_path):
-        raise KeyboardInterrupt
-    assert contents(tmp_path) == {}
-
-
-def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(*_: Any, **__: Any) -> int:
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    monkeypatch.setattr(lock.os, "open", denied)
-    with (
-        pytest.raises(ProjectError, match=r"cannot be written.*Nothing was changed"),
-        lock.writer_lock(tmp_path),
-    ):
-        pass
-    assert not (tmp_path / "qpgaze").exists()
+def test_what_an_ended_writer_left_is_removed(folder: Path, contents: Contents) -> None:
+    for name in (".a.0123abcd.new~", ".a.0123abcd.old~", ".b.0123abcd.new~", ".a.txt~"):
+        (folder / name).write_bytes(b"left")
+    before = contents(folder)
+    files.sweep(folder / "a", folder / "a.bkp")
+    gone = {".a.0123abcd.new~", ".a.0123abcd.old~"}
+    assert contents(folder) == {k: v for k, v in before.items() if k not in gone}
+    (folder / "a.bkp").replace(folder / ".a.0123abcd.kept~")
+    files.sweep(folder / "a", folder / "a.bkp")
+    assert (folder / "a.bkp").read_bytes() == b"older a"
+    files.sweep(folder / "none" / "a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -13,9 +14,10 @@ import pytest
 
 from qpgaze.bridge import create_project, open_project
 from qpgaze.bridge.projects import files
+from qpgaze.bridge.projects import folder as folder_module
 from qpgaze.bridge.projects.folder_entry import FolderEntry
 from qpgaze.bridge.projects.images import count_objects
-from qpgaze.bridge.qpdata import read_qpdata
+from qpgaze.bridge.qpdata import edit_qpdata, read_qpdata
 from qpgaze.errors import (
     ConflictError,
     EntryError,
@@ -303,17 +305,39 @@ def test_a_commit_that_failed_can_be_done_again(
         assert len(opened.entry("1").objects()) == 2
 
 
-def test_data_that_qupath_saved_meanwhile_are_kept(study: Path, make_object: Make) -> None:
-    data = study / "data" / "1" / "data.qpdata"
+def test_data_that_qupath_saves_while_we_write_are_kept(
+    study: Path, make_object: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A save between our last look and the move into place: ours goes on top of it."""
+    real, saves, numbers = folder_module.replace_files, [1], itertools.count(7)
+
+    def slow(*args: Any, before_publish: Callable[[], None]) -> None:
+        def meanwhile() -> None:
+            before_publish()
+            if saves:
+                saves.pop()
+                other_save(study, make_object(next(numbers)))
+
+        real(*args, before_publish=meanwhile)
+
+    monkeypatch.setattr(folder_module, "replace_files", slow)
     with open_project(study, mode="r+", backend="embedded") as opened:
         opened.entry("1").add([make_object(2)])
-        with open_project(study, mode="r+", backend="embedded") as other:
-            other.entry("1").remove([make_object(1).id])
-            other.commit()
-        saved = data.read_bytes()
+        opened.commit()
+        names = [item.name for item in opened.entry("1").objects()]
+        assert names == ["label 1", "label 7", "label 2"]
+        saves += [1, 2, 3]
+        opened.entry("1").add([make_object(3)])
+        data = study / "data" / "1" / "data.qpdata"
         with pytest.raises(ConflictError, match="changed since"):
             opened.commit()
-    assert data.read_bytes() == saved
+        assert [item.name for item in read_qpdata(data.read_bytes()).objects][-1] == "label 10"
+
+
+def other_save(study: Path, item: SlideObject) -> None:
+    """Save an object as QuPath does: no lock, and the data in place."""
+    data = study / "data" / "1" / "data.qpdata"
+    data.write_bytes(edit_qpdata(data.read_bytes(), add=[item], class_colors={"Keratin pearl": 1}))
 
 
 # -- broken projects ---------------------------------------------------------------------------

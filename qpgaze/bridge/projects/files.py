@@ -13,6 +13,7 @@ import errno
 import hashlib
 import logging
 import os
+import re
 import secrets
 import shutil
 import time
@@ -23,6 +24,11 @@ from pathlib import Path
 from qpgaze.errors import ConflictError, ProjectError
 
 _log = logging.getLogger(__name__)
+
+
+class FileChangedError(ConflictError):
+    """A file is another than when it was read: read again, and ours may go on top."""
+
 
 RETRY_AFTER_S: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Pauses between tries to move a file into place: on Windows a virus scanner or QuPath may hold
@@ -53,9 +59,7 @@ def read_file(path: Path) -> tuple[bytes, Snapshot]:
         If it is there but cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            content = file.read()
+        content, status = _read_patiently(path)
     except FileNotFoundError:
         return b"", Snapshot(path)
     except OSError as error:
@@ -64,17 +68,29 @@ def read_file(path: Path) -> tuple[bytes, Snapshot]:
     return content, Snapshot(path, len(content), status.st_mtime_ns, digest)
 
 
+def _read_patiently(path: Path) -> tuple[bytes, os.stat_result]:
+    for pause_s in (*RETRY_AFTER_S, None):
+        try:
+            with path.open("rb") as file:
+                return file.read(), os.fstat(file.fileno())
+        except PermissionError:
+            if pause_s is None or os.name != "nt":  # elsewhere it is a matter of rights
+                raise
+            time.sleep(pause_s)
+    raise AssertionError  # the last turn returns or raises
+
+
 def require_unchanged(before: Snapshot) -> Snapshot:
     """Read a file again and refuse it when its content is another; returns its present stamp.
 
     Raises
     ------
-    ConflictError
+    FileChangedError
         If it changed, vanished or appeared.
     """
     _, now = read_file(before.path)
     if (now.exists, now.digest) != (before.exists, before.digest):
-        raise ConflictError(
+        raise FileChangedError(
             f"{before.path} changed since it was read (by QuPath or another program); "
             "nothing was written.",
             hint="Close the image in QuPath, then do the same again.",
@@ -112,6 +128,11 @@ class Change:
         self._new, self._old, self._kept = (
             self.path.with_name(f"{stem}.{kind}~") for kind in ("new", "old", "kept")
         )
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of what is written."""
+        return hashlib.sha256(self.content).digest()
 
     def prepare(self) -> None:
         """Write everything beside its place and check it."""
@@ -168,13 +189,17 @@ class Change:
                 path.unlink(missing_ok=True)
 
 
-def replace_files(changes: Sequence[Change]) -> None:
+def replace_files(
+    changes: Sequence[Change], *, before_publish: Callable[[], None] | None = None
+) -> None:
     """Write all changes or none.
 
     Parameters
     ----------
     changes : sequence of Change
         Published in this order.
+    before_publish : callable, optional
+        Called once everything lies ready and is checked; when it raises, nothing is changed.
 
     Raises
     ------
@@ -191,6 +216,8 @@ def replace_files(changes: Sequence[Change]) -> None:
         for change in changes:
             _make_folders(change.path.parent, made)
             change.prepare()
+        if before_publish is not None:
+            before_publish()
         for change in changes:
             reached.append(change)
             change.publish()
@@ -208,6 +235,37 @@ def replace_files(changes: Sequence[Change]) -> None:
             for folder in reversed(made):
                 with contextlib.suppress(OSError):  # not empty: somebody else uses it
                     folder.rmdir()
+
+
+_LEFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<kind>new|old|kept)~")
+
+
+def sweep(path: Path, backup: Path | None = None) -> None:
+    """Remove what a writer that was ended in the middle left beside a file.
+
+    Only for who holds the project's lock: a living writer's files look the same.
+
+    Parameters
+    ----------
+    path : Path
+        The file that was to be written.
+    backup : Path, optional
+        Where its version before is kept; put back where it was just on the way.
+    """
+    try:
+        beside = [entry.name for entry in os.scandir(path.parent)]
+    except OSError:  # no such folder yet
+        return
+    for name in beside:
+        match = _LEFT.fullmatch(name)
+        if match is None or match["name"] != path.name:
+            continue
+        left = path.with_name(name)
+        with contextlib.suppress(OSError):
+            if match["kind"] == "kept" and backup is not None and not backup.exists():
+                left.replace(backup)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def _take_back(reached: Sequence[Change]) -> None:

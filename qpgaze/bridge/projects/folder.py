@@ -11,17 +11,29 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from qpgaze.bridge.projects import qpproj
 from qpgaze.bridge.projects.codec import Codec
 from qpgaze.bridge.projects.colors import class_color
-from qpgaze.bridge.projects.files import Change, read_file, replace_files
+from qpgaze.bridge.projects.files import (
+    Change,
+    FileChangedError,
+    read_file,
+    replace_files,
+    sweep,
+)
 from qpgaze.bridge.projects.finding import find_entry
 from qpgaze.bridge.projects.folder_entry import FolderEntry
 from qpgaze.bridge.projects.images import check_image_type, read_image
-from qpgaze.bridge.projects.lock import writer_lock
-from qpgaze.bridge.projects.uris import same_place, uri_from_path
+from qpgaze.bridge.projects.lock import Held, writer_lock
+from qpgaze.bridge.projects.snapshots import discard, prune, take_snapshots
+from qpgaze.bridge.projects.uris import parse_uri, same_place, uri_from_path
+from qpgaze.bridge.projects.writes import note_write
 from qpgaze.errors import ConflictError, EntryError, ProjectError, UsageError
+
+TRIES = 3
+"""How often a commit starts anew because another program saved in between."""
 
 
 def now_ms() -> int:
@@ -119,11 +131,7 @@ class FolderProject:
         check_image_type(image_type)
         path = Path(os.path.abspath(image))  # noqa: PTH100 - resolve() would follow links and drives
         uri = uri_from_path(path)
-        for other in self._entries:
-            if any(same_place(uri, place) for place in other.uris):
-                raise ConflictError(
-                    f"The project already has {path} as image {other.id} ('{other.name}')."
-                )
+        self._require_new_place(uri)
         facts = read_image(path)
         identity = self._free_id()
         raw = qpproj.new_image(
@@ -132,6 +140,14 @@ class FolderProject:
         entry = FolderEntry(self, raw, facts=facts, image_type=image_type)
         self._entries.append(entry)
         return entry
+
+    def _require_new_place(self, uri: str) -> None:
+        for other in self._entries:
+            if any(same_place(uri, place) for place in other.uris):
+                raise ConflictError(
+                    f"The project already has {parse_uri(uri).path} as image {other.id} "
+                    f"('{other.name}')."
+                )
 
     def _free_id(self) -> int:
         last = self.raw.get("lastID")
@@ -155,17 +171,120 @@ class FolderProject:
         touched = [entry for entry in self._entries if entry.dirty or entry.is_new]
         if not touched and not self._new_classes:
             return
-        self._require_single_ids(touched)
-        with writer_lock(self.folder):
-            for entry in touched:
-                self._new_classes.update(entry.new_classes(self.classes))
-            classes = self.classes
-            changes = [change for entry in touched for change in entry.changes(classes)]
-            changes += self._class_changes() + self._project_changes()
-            replace_files(changes)
+        with writer_lock(self.folder) as held:
+            self._sweep(touched, everywhere=held.took_over)
+            for turn in range(1, TRIES + 1):
+                self._merge(touched)
+                self._require_single_ids(touched)
+                try:
+                    self._write(touched, held)
+                    break
+                except FileChangedError:
+                    if turn == TRIES:
+                        raise
         for entry in touched:
             entry.saved()
         self._reload()
+
+    def _write(self, touched: list[FolderEntry], held: Held) -> None:
+        """Write what is staged, with a copy kept of each file that is replaced."""
+        for entry in touched:
+            self._new_classes.update(entry.new_classes(self.classes))
+        classes = self.classes
+        changes = [change for entry in touched for change in entry.changes(classes)]
+        changes += self._class_changes() + self._project_changes()
+        paths = [change.path for change in changes]
+        copies: list[Path] = []
+        now = self.clock_ms()
+
+        def keep() -> None:
+            take_snapshots(self.folder, paths, now_ms=now, made=copies)
+            held.require()
+
+        try:
+            replace_files(changes, before_publish=keep)
+        except BaseException:
+            discard(copies, self.folder)
+            raise
+        prune(self.folder, paths)
+        note_write(
+            self.folder,
+            changes,
+            now_ms=now,
+            images={entry.id: entry.name for entry in touched if entry.is_new},
+            classes=list(self._new_classes),
+        )
+
+    def _merge(self, touched: list[FolderEntry]) -> None:
+        """Put what is staged on top of what the files have become since they were read.
+
+        Raises
+        ------
+        ConflictError
+            If the two do not go together.
+        """
+        content, now = read_file(self.path)
+        if (now.exists, now.digest) != (self._snapshot.exists, self._snapshot.digest):
+            if not now.exists:
+                raise ConflictError(
+                    f"{self.path} is gone; nothing was written.",
+                    hint="'qpgaze project rescue' brings it back.",
+                )
+            self._merge_images(qpproj.parse_project(content, self.path))
+            self._snapshot = now
+        content, now = read_file(self._classes_path)
+        if (now.exists, now.digest) != (
+            self._classes_snapshot.exists,
+            self._classes_snapshot.digest,
+        ):
+            self._classes_raw = qpproj.parse_classes(content, self._classes_path)
+            self._classes_snapshot = now
+        have = qpproj.class_colors(self._classes_raw)
+        self._new_classes = {k: v for k, v in self._new_classes.items() if k not in have}
+        for entry in touched:
+            entry.merge()
+
+    def _merge_images(self, raw: dict[str, Any]) -> None:
+        """Take the project's list of images as it is now, and ours after it."""
+        known = {entry.id: entry for entry in self._entries if not entry.is_new}
+        fresh = [entry for entry in self._entries if entry.is_new]
+        entries = [FolderEntry(self, item) for item in raw.get("images", [])]
+        for index, entry in enumerate(entries):
+            held = known.pop(entry.id, None)
+            if held is None:
+                continue
+            if held.dirty and held.uris != entry.uris:
+                raise ConflictError(
+                    f"Image {held.id} of the project is another since it was read "
+                    f"('{entry.name}'); nothing was written.",
+                    hint="Do the same again.",
+                )
+            held.raw, entries[index] = entry.raw, held
+        lost = [entry for entry in known.values() if entry.dirty]
+        if lost:
+            raise ConflictError(
+                f"Image '{lost[0].name}' was removed from the project since it was read; nothing "
+                "was written.",
+                hint="Do the same again.",
+            )
+        self.raw, self._entries = raw, entries
+        for entry in fresh:
+            self._require_new_place(entry.uris[0])
+            entry.raw["entryID"] = self._free_id()
+            self._entries.append(entry)
+
+    def _sweep(self, touched: list[FolderEntry], *, everywhere: bool) -> None:
+        """Remove what writers left that were ended in the middle."""
+        sweep(self.path, self._backup)
+        sweep(self._classes_path)
+        for entry in self._entries if everywhere else touched:
+            sweep(entry.data_path, entry.backup_path)
+            for name in ("summary.json", "thumbnail.jpg"):
+                sweep(entry.folder / name)
+
+    @property
+    def _backup(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.backup")
 
     def _class_changes(self) -> list[Change]:
         if not self._new_classes:
@@ -184,8 +303,7 @@ class FolderProject:
         if isinstance(last, int):
             raw["lastID"] = max(raw["lastID"], last)
         raw["images"] = [*self.raw.get("images", []), *(entry.raw for entry in fresh)]
-        backup = self.path.with_name(f"{self.path.name}.backup")
-        return [Change(self.path, qpproj.dump_json(raw), self._snapshot, backup=backup)]
+        return [Change(self.path, qpproj.dump_json(raw), self._snapshot, backup=self._backup)]
 
     def _reload(self) -> None:
         """Read the project anew, and keep the entries that a caller holds."""

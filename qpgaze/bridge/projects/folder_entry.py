@@ -46,6 +46,7 @@ class FolderEntry:
         self.new_image_type = image_type
         self._staging: Staging | None = None
         self._snapshot: Snapshot | None = None
+        self._content: bytes | None = None
         self._colors: Mapping[str, int] = {}
         self._recorded: tuple[Mapping[str, Any] | None, ...] | None = None
 
@@ -104,6 +105,11 @@ class FolderEntry:
         """The image's data file, there or not."""
         return self.folder / "data.qpdata"
 
+    @property
+    def backup_path(self) -> Path:
+        """Where the version before is kept, by QuPath and by us."""
+        return self.data_path.with_name("data.qpdata.bkp")
+
     def image_path(self) -> Path:
         """Return the image as a local file; see the protocol."""
         uri = self._project.raw.get("uri")
@@ -146,13 +152,34 @@ class FolderEntry:
 
     def forget(self) -> None:
         """Drop what was read and staged, so that it is read again."""
-        self._staging = self._snapshot = self._recorded = None
+        self._staging = self._snapshot = self._recorded = self._content = None
         self._colors = {}
 
     def saved(self) -> None:
         """Take note that everything staged is on the disk."""
         self.facts = None
         self.forget()
+
+    def merge(self) -> None:
+        """Put what is staged on top of what the image has become since it was read.
+
+        Raises
+        ------
+        ConflictError
+            If the two do not go together; what is staged stays as it was.
+        """
+        staged, before = self._staged(), self._snapshot
+        content, now = self._read()
+        if before is not None and (now.exists, now.digest) != (before.exists, before.digest):
+            objects, colors = self._decode(content, now)
+            try:
+                merged = staged.onto(objects)
+            except ConflictError as error:
+                raise ConflictError(f"Image '{self.name}': {error.message}", hint=error.hint) from (
+                    error
+                )
+            self._staging, self._colors = merged, {**self._colors, **colors}
+        self._content, self._snapshot = content, now
 
     def new_classes(self, have: Mapping[str, int]) -> dict[str, int]:
         """Return the classes of staged objects that `have` lacks, with their colours."""
@@ -162,15 +189,9 @@ class FolderEntry:
         }
 
     def changes(self, classes: Mapping[str, int]) -> list[Change]:
-        """Return the files to write."""
+        """Return the files to write; :meth:`merge` goes before."""
         staged = self._staged()
-        content, before = self._read()
-        if self._snapshot is not None and before.digest != self._snapshot.digest:
-            raise ConflictError(
-                f"The data of image '{self.name}' changed since they were read (by QuPath or "
-                "another program); nothing was written.",
-                hint="Close the image in QuPath, then do the same again.",
-            )
+        content, before = self._content, self._snapshot or Snapshot(self.data_path)
         names = with_parents(staged.class_names())
         colors = {
             name: classes.get(name, self._colors.get(name, class_color(name))) for name in names
@@ -188,7 +209,7 @@ class FolderEntry:
             class_colors=colors,
         )
         target = before if before.path == self.data_path else Snapshot(self.data_path)
-        backup = self.data_path.with_name("data.qpdata.bkp")
+        backup = self.backup_path
         made = [
             Change(self.data_path, content, target, backup=backup, verify=self._verifier(staged))
         ]
@@ -243,8 +264,7 @@ class FolderEntry:
         require_inside(self._project.folder, self.data_path)
         content, snapshot = read_file(self.data_path)
         if not snapshot.exists:
-            backup = self.data_path.with_name("data.qpdata.bkp")
-            kept, kept_snapshot = read_file(backup)
+            kept, kept_snapshot = read_file(self.backup_path)
             if kept_snapshot.exists:
                 return kept, kept_snapshot
         elif not content:
@@ -258,18 +278,23 @@ class FolderEntry:
         self._project.require_open()
         if self._staging is None:
             content, snapshot = self._read()
-            objects: tuple[SlideObject, ...] = ()
-            if content:
-                try:
-                    objects, self._colors = self._project.codec.read(content)
-                except ProjectError as error:
-                    raise type(error)(
-                        f"The data of image '{self.name}' ({snapshot.path}) cannot be read: "
-                        f"{error.message} Nothing was changed.",
-                        hint=error.hint,
-                    ) from error
+            objects, self._colors = self._decode(content, snapshot)
             self._staging, self._snapshot = Staging(objects), snapshot
         return self._staging
+
+    def _decode(
+        self, content: bytes, snapshot: Snapshot
+    ) -> tuple[tuple[SlideObject, ...], Mapping[str, int]]:
+        if not content:
+            return (), {}
+        try:
+            return self._project.codec.read(content)
+        except ProjectError as error:
+            raise type(error)(
+                f"The data of image '{self.name}' ({snapshot.path}) cannot be read: "
+                f"{error.message} Nothing was changed.",
+                hint=error.hint,
+            ) from error
 
     def _writable(self) -> Staging:
         self._project.require_writable()

@@ -167,10 +167,14 @@ class Project(Protocol):
     def commit(self) -> None:
         """Write everything that is staged, each file atomically, the old one kept as backup.
 
+        Where project or image changed on disk since they were read, what is staged goes on top
+        of what they are now; a new image may get another id by that.
+
         Raises
         ------
         ConflictError
-            If a file changed on disk since it was read.
+            If the two do not go together (an object to be replaced was changed by another), or
+            another writer holds the project.
         ProjectError
             If a file cannot be written; what was there before is still there.
         """

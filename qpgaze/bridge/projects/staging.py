@@ -15,6 +15,7 @@ from uuid import UUID
 import numpy as np
 import shapely
 
+from qpgaze.bridge.projects.comparing import moved, require_same, still_to_add, unlike
 from qpgaze.errors import ConflictError, EntryError, ProjectError
 from qpgaze.model import SlideObject
 
@@ -73,6 +74,34 @@ class Staging:
         """Return all objects as they will be, parents before children."""
         return tuple(self._now.values()) if self.dirty else self._base
 
+    def onto(self, base: Sequence[SlideObject]) -> Staging:
+        """Return the same changes staged on top of what the image has become since it was read.
+
+        Parameters
+        ----------
+        base : sequence of SlideObject
+            As read now.
+
+        Raises
+        ------
+        ConflictError
+            If an object that is to be replaced or removed was changed by another, if one that is
+            to be replaced is gone, or if another object took the id or removed the parent of one
+            that is to be added.
+        """
+        merged = Staging(base)
+        before = {item.id: item for item in self._base}
+        for batch in self.batches:
+            gone = {identity for identity in batch.remove if identity not in merged._now}
+            touched = [*batch.replace, *(batch.remove - gone)]
+            for identity in touched:
+                require_same(before.get(identity), merged._now.get(identity), identity)
+                before.pop(identity, None)  # from here on the object is ours
+            merged.remove(batch.remove - gone)
+            merged.replace(batch.replace.values())
+            merged.add(still_to_add(batch.add.values(), merged._now))
+        return merged
+
     def class_names(self) -> list[str]:
         """Return the classes of what is added or replaced, in order, each once."""
         names: dict[str, None] = {}
@@ -107,10 +136,10 @@ class Staging:
             found = there.get(identity)
             if found is None:
                 return f"object {identity} is missing"
-            fault = _unlike(item, found)
+            fault = unlike(item, found)
             if fault is not None:
                 return f"the {fault} of object {identity}"
-        return _moved(list(wanted.values()), [there[identity] for identity in wanted])
+        return moved(list(wanted.values()), [there[identity] for identity in wanted])
 
     def add(self, objects: Iterable[SlideObject]) -> None:
         """Stage new objects; all or none of them.
@@ -292,41 +321,3 @@ def _has_area(item: SlideObject) -> bool:
 def _refused(item: SlideObject, why: str) -> ProjectError:
     name = f" ({item.name})" if item.name else ""
     return ProjectError(f"Object {item.id}{name} cannot be written: {why}. Nothing was staged.")
-
-
-_COMPARED = ("kind", "class_name", "color", "name", "description", "locked", "is_ellipse")
-
-
-def _unlike(meant: SlideObject, came: SlideObject) -> str | None:
-    """Name the first thing, shapes apart, in which two objects differ."""
-    for what in (*_COMPARED, "c", "z", "t", "parent"):
-        if getattr(meant, what) != getattr(came, what):
-            return what.replace("_", " ")
-    if dict(meant.metadata) != dict(came.metadata):
-        return "metadata"
-    one, other = meant.measurements, came.measurements
-    if one.keys() != other.keys() or not all(
-        one[key] == other[key] or (one[key] != one[key] and other[key] != other[key]) for key in one
-    ):
-        return "measurements"
-    return None
-
-
-def _moved(meant: Sequence[SlideObject], came: Sequence[SlideObject]) -> str | None:
-    """Say which shape is another than single precision and a hundredth of a pixel explain."""
-    if not meant:
-        return None
-    bounds = [
-        shapely.bounds(np.array([item.geometry for item in items], dtype=object))
-        for items in (meant, came)
-    ]
-    allowed = 0.01 + np.spacing(np.abs(bounds[0]).max(axis=1).astype(np.float32))
-    off = ~(np.abs(bounds[0] - bounds[1]).max(axis=1) <= allowed)
-    sizes = [
-        shapely.area(np.array([item.geometry for item in items], dtype=object))
-        for items in (meant, came)
-    ]
-    lengths = shapely.length(np.array([item.geometry for item in meant], dtype=object))
-    round_ = np.array([item.is_ellipse for item in meant])
-    off |= ~round_ & ~(np.abs(sizes[0] - sizes[1]) <= allowed * (lengths + 1))
-    return f"the shape of object {meant[int(np.argmax(off))].id}" if off.any() else None

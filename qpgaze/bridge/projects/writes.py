@@ -1,0 +1,129 @@
+"""What we wrote into which file of a project, one line a commit: ``qpgaze/writes.jsonl``.
+
+The ledger knows objects; this knows files. By it a file that another program saved after us is told
+from one that is as we left it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Final
+
+from qpgaze.bridge.projects.files import Change
+from qpgaze.errors import ProjectError
+
+VERSION: Final = 1
+FILE: Final = "writes.jsonl"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Write:
+    """One commit.
+
+    Parameters
+    ----------
+    time_utc : str
+        ISO 8601.
+    files : mapping of str to str
+        Path within the project (with ``/``) to the SHA-256 of what was written, hexadecimal.
+    images : mapping of str to str
+        Id and name of images that were added.
+    classes : tuple of str
+        Names of classes that were added.
+    """
+
+    time_utc: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+
+
+def note_write(
+    project_folder: Path,
+    changes: Sequence[Change],
+    *,
+    now_ms: int,
+    images: Mapping[str, str],
+    classes: Sequence[str],
+) -> None:
+    """Append one commit; where that fails, only this account is poorer."""
+    line = {
+        "version": VERSION,
+        "time_utc": datetime.fromtimestamp(now_ms / 1000, timezone.utc).isoformat(
+            timespec="milliseconds"
+        ),
+        "files": {
+            change.path.relative_to(project_folder).as_posix(): change.digest.hex()
+            for change in changes
+        },
+        "images": dict(images),
+        "classes": list(classes),
+    }
+    path = project_folder / "qpgaze" / FILE
+    text = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n"
+    try:
+        with path.open("ab+") as file:
+            if file.tell() and not _ends_whole(path):
+                text = b"\n" + text  # the line before was cut: it stays alone
+            file.write(text)  # not flushed to the disk: a line lost with a power cut is only that
+    except OSError as error:
+        _log.warning("%s cannot be written: %s", path, error)
+
+
+def read_writes(project_folder: Path) -> list[Write]:
+    """Return all commits, oldest first; cut or damaged lines are passed over.
+
+    Raises
+    ------
+    ProjectError
+        If the file is there and cannot be read.
+    """
+    path = project_folder / "qpgaze" / FILE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be read: {error.strerror or error}.") from error
+    writes = []
+    for line in content.split(b"\n"):
+        try:
+            raw = json.loads(line)
+            writes.append(
+                Write(
+                    str(raw["time_utc"]),
+                    {str(k): str(v) for k, v in raw["files"].items()},
+                    {str(k): str(v) for k, v in raw["images"].items()},
+                    tuple(str(name) for name in raw["classes"]),
+                )
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+    return writes
+
+
+def last_written(writes: Sequence[Write]) -> dict[str, str]:
+    """Return for each file the SHA-256 of what we wrote last.
+
+    Examples
+    --------
+    >>> last_written([Write("t", {"a": "01"}), Write("t", {"a": "02", "b": "03"})])
+    {'a': '02', 'b': '03'}
+    """
+    latest: dict[str, str] = {}
+    for write in writes:
+        latest.update(write.files)
+    return latest
+
+
+def _ends_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
