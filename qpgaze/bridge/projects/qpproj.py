@@ -163,8 +163,8 @@ def builder_uris(builder: Any) -> tuple[str, ...]:
 
 
 def dump_json(raw: Mapping[str, Any]) -> bytes:
-    """Write JSON as QuPath does: UTF-8, two spaces."""
-    return json.dumps(raw, indent=2, ensure_ascii=False).encode("utf-8")
+    """Write JSON as QuPath does: UTF-8, two spaces; half of a character pair as its JSON escape."""
+    return json.dumps(raw, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def parse_classes(content: bytes, path: Path) -> dict[str, Any]:
