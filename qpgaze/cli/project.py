@@ -190,7 +190,10 @@ def _print(facts: dict[str, Any]) -> None:
             "Classes: "
             + ", ".join(f"[{c['color']}]■[/] {escape(c['name'])}" for c in facts["classes"])
         )
-    table = Table("id", "image", "size (px)", "µm/px", "patient", "objects", "by class")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("id", "image", "size (px)", "µm/px", "patient", "objects"):
+        justify: Any = "left" if heading in ("id", "image", "patient") else "right"
+        table.add_column(heading, justify=justify, overflow="fold")
     for image in facts["images"]:
         size = f"{image['width_px']} x {image['height_px']}" if image["width_px"] else "?"
         pixel = image["pixel_size_um"]
@@ -201,9 +204,13 @@ def _print(facts: dict[str, Any]) -> None:
             f"{pixel[0]:g}" if pixel else "?",
             escape(image["metadata"].get("patient", "")),
             "?" if image["objects"] is None else str(image["objects"]),
-            escape(", ".join(f"{k}: {v}" for k, v in image["by_class"].items())),
         )
     out.print(table)
+    for image in facts["images"]:
+        if image["by_class"]:
+            # "Keratin: pearl" is a class too, so the number comes first.
+            kinds = ", ".join(f"{n} {name}" for name, n in image["by_class"].items())
+            click.echo(f"Objects of image {image['id']}: {kinds}")
     for image in facts["images"]:
         for problem in image["problems"]:
             click.echo(f"Image {image['id']}: {problem}")
