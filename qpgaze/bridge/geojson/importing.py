@@ -95,7 +95,7 @@ def import_geojson(
         else:
             fresh.append(found)
     swap = known if replace else []
-    bad = [*read.refused, *bad, *_faults([*fresh, *swap])]
+    bad = sorted([*read.refused, *bad, *_faults([*fresh, *swap])], key=_in_the_file)
     if bad and not skip_refused:
         raise _refusal(path, bad, read.objects + len(read.refused))
     lost = {refusal.number for refusal in bad}
@@ -114,6 +114,10 @@ def import_geojson(
         mended=read.mended,
         unknown=read.unknown,
     )
+
+
+def _in_the_file(refusal: Refusal) -> tuple[int, ...]:
+    return tuple(map(int, refusal.number.split(".")))
 
 
 def _faults(found: list[Found]) -> list[Refusal]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from qpgaze.bridge.geojson.features import (
@@ -76,10 +76,17 @@ def read_geojson(
         If the file is cut, damaged or no GeoJSON, or a feature cannot be an object: the message
         says which and why.
     """
-    report = GeoJsonReport() if report is None else report
     with open_text(path) as file:
-        extra: dict[str, Any] = {}
-        yield from _found(scan_features(file, str(path), extra), report, collect)
+        yield from read_stream(file, str(path), report=report, collect=collect)
+
+
+def read_stream(
+    file: IO[bytes], name: str, *, report: GeoJsonReport | None = None, collect: bool = False
+) -> Iterator[Found]:
+    """Read objects from an open file; see :func:`read_geojson`."""
+    report = GeoJsonReport() if report is None else report
+    extra: dict[str, Any] = {}
+    yield from _found(scan_features(file, name, extra), report, collect)
     for key in extra:
         report.note(key)
 

@@ -124,7 +124,7 @@ def _mend(
         sound = proper(array[row])
         shapes[place] = sound
         if sound is None:
-            refused[place] = "crosses itself so that no area is left"
+            refused[place] = "has no area"
         else:
             mended[place] = CROSSED
 
