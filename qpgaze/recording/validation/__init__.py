@@ -1,7 +1,12 @@
 """Calibration, validation, and which monitor carries the tracker."""
 
 from qpgaze.recording.validation.calibration import CalibrationRun
-from qpgaze.recording.validation.monitors import ChosenMonitor, Monitor, place_logically
+from qpgaze.recording.validation.monitors import (
+    ChosenMonitor,
+    Monitor,
+    contradiction,
+    place_logically,
+)
 from qpgaze.recording.validation.procedure import ValidationRun, ValidationTiming
 from qpgaze.recording.validation.protocol import CalibrationOutcome, Calibrator, Phase, Run
 from qpgaze.recording.validation.result import ValidationResult
@@ -36,6 +41,7 @@ __all__ = [
     "ValidationResult",
     "ValidationRun",
     "ValidationTiming",
+    "contradiction",
     "load_settings",
     "place_logically",
     "save_settings",

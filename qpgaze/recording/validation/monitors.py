@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qpgaze.errors import FormatError, UsageError
-from qpgaze.viewing import Display, Rect
+from qpgaze.viewing import Display, Rect, ViewerState
 from qpgaze.viewing_json import numbers, rect_from_json, rect_to_json
 
 PLAUSIBLE_MM_PER_PX = (0.04, 0.7)
@@ -184,6 +184,8 @@ class ChosenMonitor:
     scale : float
     width_mm, height_mm : float
         Measured or the monitor's word.
+    scale_by_hand : bool
+        The scale is a person's word, and holds against the system's.
     """
 
     name: str
@@ -193,10 +195,15 @@ class ChosenMonitor:
     scale: float
     width_mm: float
     height_mm: float
+    scale_by_hand: bool = False
 
     @classmethod
     def of(
-        cls, monitor: Monitor, number: int, size_mm: tuple[float, float] | None = None
+        cls,
+        monitor: Monitor,
+        number: int,
+        size_mm: tuple[float, float] | None = None,
+        scale_by_hand: bool = False,
     ) -> ChosenMonitor:
         """Choose a monitor; its size where it is known or given.
 
@@ -218,7 +225,16 @@ class ChosenMonitor:
                 f"A picture of {width:g} x {height:g} mm does not fit {box.width:g} x "
                 f"{box.height:g} pixels; expected millimetres of the lit area."
             )
-        return cls(monitor.name, number, box, monitor.logical, monitor.scale, width, height)
+        return cls(
+            monitor.name,
+            number,
+            box,
+            monitor.logical,
+            monitor.scale,
+            float(width),
+            float(height),
+            scale_by_hand,
+        )
 
     def among(self, monitors: Sequence[Monitor]) -> Monitor | None:
         """Return this monitor as it is now, None where the arrangement has changed."""
@@ -267,6 +283,7 @@ class ChosenMonitor:
             "scale": self.scale,
             "width_mm": self.width_mm,
             "height_mm": self.height_mm,
+            "scale_by_hand": self.scale_by_hand,
         }
 
     @classmethod
@@ -289,7 +306,40 @@ class ChosenMonitor:
             raise FormatError("A monitor needs its bounds, scale and size above 0.")
         if type(number) is not int:
             raise FormatError(f"Expected a monitor's number, but {number!r} came.")
-        return cls(str(value.get("name", "")), number, physical, logical, scale, width, height)
+        by_hand = value.get("scale_by_hand", False) is True
+        name = str(value.get("name", ""))
+        return cls(name, number, physical, logical, scale, width, height, by_hand)
+
+
+def contradiction(display: Display, state: ViewerState) -> str | None:
+    """Tell whether QuPath sees the tracker's monitor elsewhere, or in another scale.
+
+    Parameters
+    ----------
+    display : Display
+    state : ViewerState
+        Of any viewer; it names the monitor that the viewer lies on.
+
+    Returns
+    -------
+    str or None
+        A sentence; None where they agree, the viewer lies on another monitor, or none is named.
+    """
+    ours, theirs = display.bounds_screen_px, state.screen_bounds_px
+    if theirs is None:
+        return None
+    wide = min(ours.x + ours.width, theirs.x + theirs.width) - max(ours.x, theirs.x)
+    high = min(ours.y + ours.height, theirs.y + theirs.height) - max(ours.y, theirs.y)
+    if wide <= SAME_PX or high <= SAME_PX:
+        return None
+    if _alike(ours, theirs) and abs(display.scale - state.screen_scale) < 0.01:
+        return None
+    return (
+        f"The tracker's monitor was chosen as {ours.width:g} x {ours.height:g} logical px at "
+        f"{ours.x:g}, {ours.y:g} ({display.scale:.0%}), but QuPath sees {theirs.width:g} x "
+        f"{theirs.height:g} at {theirs.x:g}, {theirs.y:g} ({state.screen_scale:.0%}). Choose it "
+        "again with 'qpgaze validate-gaze --monitor ask', or give --scale."
+    )
 
 
 def _alike(a: Rect, b: Rect) -> bool:

@@ -15,7 +15,7 @@ from qpgaze.recording.validation.calibration import CalibrationRun, require_succ
 from qpgaze.recording.validation.feed import Feed
 from qpgaze.recording.validation.monitors import ChosenMonitor, Monitor
 from qpgaze.recording.validation.procedure import ValidationRun
-from qpgaze.recording.validation.protocol import CalibrationOutcome, Calibrator, Phase
+from qpgaze.recording.validation.protocol import CalibrationOutcome, Calibrator
 from qpgaze.recording.validation.result import ValidationResult
 from qpgaze.recording.validation.settings import LastValidation, load_settings, save_settings
 from qpgaze.recording.validation.stage import Stage
@@ -84,7 +84,8 @@ def pick_monitor(
         if now is not None:
             if wish.size_mm is None:
                 return remembered, now
-            return ChosenMonitor.of(now, remembered.number, wish.size_mm), now
+            by_hand = remembered.scale_by_hand
+            return ChosenMonitor.of(now, remembered.number, wish.size_mm, by_hand), now
     if wish.number:
         if not 1 <= wish.number <= len(monitors):
             known = "; ".join(m.describe(n) for n, m in enumerate(monitors, 1))
@@ -97,7 +98,7 @@ def pick_monitor(
     if chosen is None:
         raise SessionError("No monitor was chosen; nothing was changed.")
     number = list(monitors).index(chosen) + 1
-    return ChosenMonitor.of(chosen, number, wish.size_mm), chosen
+    return ChosenMonitor.of(chosen, number, wish.size_mm, wish.scale is not None), chosen
 
 
 def _find_monitor(
@@ -108,6 +109,9 @@ def _find_monitor(
     from qpgaze.recording.validation.window import choose_monitor
 
     settings = load_settings(folder)
+    before = settings.monitor
+    if wish.scale is None and before is not None and before.scale_by_hand:
+        wish = replace(wish, scale=before.scale)
     picked, monitor = pick_monitor(
         list_monitors(wish.scale),
         settings.monitor,
@@ -225,8 +229,3 @@ def calibrate_on_screen(
         finally:
             root.destroy()
     return require_success(run), run
-
-
-def was_cancelled(run: ValidationRun | CalibrationRun) -> bool:
-    """Tell whether the reader stopped early."""
-    return run.phase is Phase.CANCELLED

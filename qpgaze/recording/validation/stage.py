@@ -92,11 +92,13 @@ class Stage:
             return self._last(width, height)
         target = self.run.target
         if target is None:
-            return (Words(width / 2, height / 2, "One moment ...", _size(height, 0.03)),)
+            size = _size(text_unit(width, height), 0.03)
+            return (Words(width / 2, height / 2, "One moment ...", size),)
         return self._target(target, width, height)
 
     def _first(self, width: int, height: int) -> tuple[Shape, ...]:
-        big, small = _size(height, 0.045), _size(height, 0.026)
+        unit = text_unit(width, height)
+        big, small = _size(unit, 0.045), _size(unit, 0.026)
         lines = [
             "Sit as you will work. Look at the middle of each point until it goes.",
             "Keep the head still.",
@@ -113,30 +115,38 @@ class Stage:
     def _eyes(self, width: int, height: int) -> list[Shape]:
         """Show whether the tracker sees each eye, where it tells."""
         shapes: list[Shape] = []
+        unit = text_unit(width, height)
         for side, name, seen in zip((-1, 1), ("left", "right"), self.run.eyes_seen, strict=True):
             if seen is None:
                 continue
-            x = width / 2 + side * height * 0.14
+            x = width / 2 + side * unit * 0.14
             colour = SEEN if seen else UNSEEN
             word = f"{name} eye {'seen' if seen else 'not seen'}"
-            shapes.append(Disc(x, height * 0.57, height * 0.02, colour))
-            shapes.append(Words(x, height * 0.62, word, _size(height, 0.022)))
+            shapes.append(Disc(x, height * 0.57, unit * 0.02, colour))
+            shapes.append(Words(x, height * 0.62, word, _size(unit, 0.022)))
         return shapes
 
     def _target(self, target: Target, width: int, height: int) -> tuple[Shape, ...]:
         x, y = target[0] * width, target[1] * height
-        share = min(self.run.share * 1.6, 1.0)
-        radius = height * (LARGEST_SHARE + (SMALLEST_SHARE - LARGEST_SHARE) * share)
-        dot = max(height * 0.002, 1.5)
+        share, unit = min(self.run.share * 1.6, 1.0), text_unit(width, height)
+        radius = unit * (LARGEST_SHARE + (SMALLEST_SHARE - LARGEST_SHARE) * share)
+        dot = max(unit * 0.002, 1.5)
         number, every = self.run.place
         # At the lower edge, away from every point: something to read would draw the eye.
-        count = Words(width / 2, height * 0.985, f"{number} / {every}", _size(height, 0.014), QUIET)
+        count = Words(
+            width / 2,
+            height * 0.985,
+            f"{number} / {every}",
+            _size(text_unit(width, height), 0.014),
+            QUIET,
+        )
         return (count, Disc(x, y, radius, INK), Disc(x, y, dot, PAPER))
 
     def _last(self, width: int, height: int) -> tuple[Shape, ...]:
         first, *rest = self.run.closing_lines()
-        shapes: list[Shape] = [Words(width / 2, height * 0.32, first, _size(height, 0.04))]
-        small = _size(height, 0.024)
+        unit = text_unit(width, height)
+        shapes: list[Shape] = [Words(width / 2, height * 0.32, first, _size(unit, 0.04))]
+        small = _size(unit, 0.024)
         for number, line in enumerate(rest):
             shapes.append(Words(width / 2, height * (0.44 + 0.05 * number), line, small, QUIET))
         shapes.append(Words(width / 2, height * 0.82, "Space or Esc: close", small))
@@ -168,5 +178,10 @@ def draw(canvas: Any, shapes: tuple[Shape, ...], shift: tuple[float, float] = (0
             )
 
 
-def _size(height: int, share: float) -> int:
-    return max(round(height * share), 10)
+def text_unit(width: float, height: float) -> float:
+    """Return what text is measured by: the height, less on a screen that stands upright."""
+    return min(height, width / 1.6)
+
+
+def _size(unit: float, share: float) -> int:
+    return max(round(unit * share), 10)

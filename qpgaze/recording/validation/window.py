@@ -13,7 +13,7 @@ from qpgaze.recording.validation.feed import Feed
 from qpgaze.recording.validation.monitors import Monitor
 from qpgaze.recording.validation.protocol import ENDED, Run
 from qpgaze.recording.validation.screens import prepare_windows
-from qpgaze.recording.validation.stage import BACKGROUND, INK, Stage, draw
+from qpgaze.recording.validation.stage import BACKGROUND, INK, Stage, draw, text_unit
 from qpgaze.recording.validation.targets import Target
 from qpgaze.viewing import Rect
 
@@ -282,7 +282,7 @@ class NumberChoice:
 
 
 def _draw_number(canvas: Any, box: Rect, monitor: Monitor, number: int) -> None:
-    height = box.height
+    height, unit = box.height, text_unit(box.width, box.height)
     lines = (
         (0.42, str(number), 0.4),
         (0.72, "Type the number of the screen that carries the eye tracker, or click it.", 0.026),
@@ -290,7 +290,7 @@ def _draw_number(canvas: Any, box: Rect, monitor: Monitor, number: int) -> None:
         (0.82, "Esc: cancel", 0.02),
     )
     for share, text, size in lines:
-        font = ("TkDefaultFont", -max(round(height * size), 10))
+        font = ("TkDefaultFont", -max(round(unit * size), 10))
         canvas.create_text(box.width / 2, height * share, text=text, font=font, fill=INK)
 
 
