@@ -137,13 +137,7 @@ def annotate_project(
     """
     session = open_session(session_path)
     found = read_labels(session, ivt=ivt, rules=rules)
-    has_keys = any(event.kind == "label" for event in session.events)
-    labels = list(found.labels)
-    if fixations or (fixations is None and not has_keys):
-        labels += found.fixation_labels
-    notes = list(found.notes)
-    if not labels:
-        notes.append(_why_nothing(session, found, has_keys, fixations))
+    labels, notes = _choose(session, found, fixations)
     with open_project(project_path, mode="r+", backend=backend, allow_hosts=allow_hosts) as project:
         images = _write(project, _by_image(labels), image, put_back=put_back)
         return AnnotateReport(
@@ -157,6 +151,19 @@ def annotate_project(
             images=images,
             notes=notes,
         )
+
+
+def _choose(
+    session: Session, found: SessionLabels, fixations: bool | None
+) -> tuple[list[Label], list[str]]:
+    """Choose what becomes an object, and collect what a person should know."""
+    has_keys = any(event.kind == "label" for event in session.events)
+    labels, notes = list(found.labels), list(found.notes)
+    if fixations or (fixations is None and not has_keys):
+        labels += found.fixation_labels
+    if not labels:
+        notes.append(_why_nothing(session, found, has_keys, fixations))
+    return labels, notes
 
 
 def _why_nothing(

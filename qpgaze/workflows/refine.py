@@ -100,8 +100,7 @@ def refine_project(
     method : str
         A name in :data:`qpgaze.refine.METHODS`.
     sessions : sequence of path
-        Session folders, or folders of such, besides the project's own
-        ``qpgaze/sessions``.
+        Session folders, or folders of such, besides the project's own ``qpgaze/sessions``.
     image : str, optional
         Only this entry (id or name).
     backend : "auto", "embedded" or "paquo"
@@ -114,19 +113,14 @@ def refine_project(
 
     Raises
     ------
-    RefineError
-        If there is nothing to refine.
-    SessionError
-        If a session that a label came from is not found.
+    RefineError, SessionError
+        If there is nothing to refine, or a session that a label came from is not found.
     SlideError, ProjectError
         If a slide or the project cannot be used; nothing was changed then.
     """
     with open_project(project_path, mode="r+", backend=backend, allow_hosts=allow_hosts) as project:
         ledger = Ledger.open(project.path.parent)
-        entries = project.entries if image is None else (project.entry(image),)
-        work = [(entry, ours) for entry in entries if (ours := _gaze_labels(entry))]
-        if not work:
-            raise _nothing_to_refine(entries, image)
+        work = _work(project.entries if image is None else (project.entry(image),), image)
         needed = {o.metadata[keys.SESSION] for _, ours in work for o in ours}
         places = [sessions_dir(project.path.parent), *_existing(sessions)]
         labels = _labels_of_sessions(needed, places, ivt, rules)
@@ -142,6 +136,14 @@ def refine_project(
             project.commit()
             ledger.append(records)
         return report
+
+
+def _work(entries: Sequence[Entry], image: str | None) -> list[tuple[Entry, list[SlideObject]]]:
+    """Return the images that have gaze labels, with these."""
+    work = [(entry, ours) for entry in entries if (ours := _gaze_labels(entry))]
+    if not work:
+        raise _nothing_to_refine(entries, image)
+    return work
 
 
 def _gaze_labels(entry: Entry) -> list[SlideObject]:
