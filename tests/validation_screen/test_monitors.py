@@ -6,7 +6,7 @@ import errno
 import json
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from qpgaze.recording.validation import (
     save_settings,
     screens,
     settings_folder,
+    still_holds,
 )
 from qpgaze.recording.validation.settings import FILE
 from qpgaze.recording.validation.sitting import ASK, MonitorWish, pick_monitor
@@ -292,6 +293,25 @@ def test_a_validation_becomes_an_event_with_its_date() -> None:
     event = last.event(7)
     assert (event.t_us, event.kind) == (7, "validation")
     assert event.data == {"accuracy_deg": 0.4, "at_utc": "2026-01-02T03:04:05Z"}
+
+
+def test_whether_the_last_validation_still_holds() -> None:
+    at = datetime(2026, 1, 2, 8, 0, tzinfo=timezone.utc)
+    last = LastValidation(at, {"tracker": "Spectrum", "monitor": "1: DP-1"})
+    settings = Settings(validation=last)
+    later = at + timedelta(hours=11)
+    assert still_holds(settings, "Spectrum", "1: DP-1", later) == (last, "")
+    for asked, words in (
+        ((Settings(), "Spectrum", "1: DP-1", later), "was not checked on this computer"),
+        ((settings, "Nano", "1: DP-1", later), "with the tracker 'Spectrum'"),
+        ((settings, "Spectrum", "2: DP-2", later), "with the monitor '1: DP-1'"),
+        ((settings, "Spectrum", "1: DP-1", at + timedelta(days=1)), "on 2026-01-02 08:00 UTC"),
+        ((settings, "Spectrum", "1: DP-1", at - timedelta(days=1)), "on 2026-01-02 08:00 UTC"),
+    ):
+        found, reason = still_holds(*asked)
+        assert found is None
+        assert words in reason
+        assert "Run 'qpgaze validate-gaze'" in reason
 
 
 def test_monitors_are_listed_primary_first_and_then_from_the_left(

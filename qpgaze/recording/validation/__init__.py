@@ -16,6 +16,7 @@ from qpgaze.recording.validation.settings import (
     load_settings,
     save_settings,
     settings_folder,
+    still_holds,
 )
 from qpgaze.recording.validation.simulated_eyes import SimulatedEyes
 from qpgaze.recording.validation.targets import (
@@ -47,5 +48,6 @@ __all__ = [
     "save_settings",
     "settings_folder",
     "shuffled",
+    "still_holds",
     "target_layout",
 ]

@@ -59,9 +59,12 @@ class Feed:
     def stop(self) -> None:
         """Let go of the source. Stopping twice does nothing."""
         self._stopping.set()
+        if self._thread.is_alive():
+            # Most sources give a batch many times a second, and the thread ends at the next one.
+            self._thread.join(timeout=1.0)
         self._source.stop()
         if self._thread.is_alive():
-            # A source that does not heed stop() must not keep the window: the thread is a daemon.
+            # One that does not heed stop() must not keep the window: the thread is a daemon.
             self._thread.join(timeout=2.0)
 
     def _read(self) -> None:

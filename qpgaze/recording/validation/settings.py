@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,51 @@ class Settings:
     monitor: ChosenMonitor | None = None
     validation: LastValidation | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def still_holds(
+    settings: Settings, tracker: str, monitor: str, now_utc: datetime
+) -> tuple[LastValidation | None, str]:
+    """Tell whether the last validation says something of a session that begins now.
+
+    Parameters
+    ----------
+    settings : Settings
+    tracker : str
+        Model, as the source names it.
+    monitor : str
+        The display's ``monitor``.
+    now_utc : datetime
+        With a time zone.
+
+    Returns
+    -------
+    validation : LastValidation or None
+    reason : str
+        Why it does not hold, and what to do; empty where it does.
+
+    Notes
+    -----
+    Half a day: a calibration drifts within hours, and the next reader has other eyes.
+    """
+    last = settings.validation
+    if last is None:
+        return None, f"The tracker was not checked on this computer. {_CHECK}"
+    age = now_utc - last.at_utc
+    if not timedelta(minutes=-5) <= age <= HOLDS_FOR:
+        return None, f"The tracker was last checked on {last.at_utc:%Y-%m-%d %H:%M} UTC. {_CHECK}"
+    for what, then, now in (
+        ("tracker", last.data.get("tracker"), tracker),
+        ("monitor", last.data.get("monitor"), monitor),
+    ):
+        if then != now:
+            return None, f"The last check was made with the {what} '{then}'. {_CHECK}"
+    return last, ""
+
+
+HOLDS_FOR = timedelta(hours=12)
+
+_CHECK = "Run 'qpgaze validate-gaze'; until then 1 degree is assumed."
 
 
 def load_settings(folder: Path | None = None) -> Settings:
