@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from qpgaze.cli.output import console, emit_json, json_option
+from qpgaze.cli.project_collect import collect
 from qpgaze.cli.project_geojson import import_
 from qpgaze.cli.project_relink import relink
 
@@ -44,6 +45,7 @@ def project() -> None:
 
 
 project.add_command(relink)
+project.add_command(collect)
 project.add_command(import_)
 
 

@@ -31,6 +31,7 @@ from qpgaze.bridge.projects.relink_json import replace_uris
 from qpgaze.bridge.projects.relink_judging import Candidate, choose, folders_alike
 from qpgaze.bridge.projects.relink_search import Search, search_folders
 from qpgaze.bridge.projects.uris import parse_uri, plain_name, same_place, uri_from_path
+from qpgaze.bridge.projects.writes import write_and_note
 from qpgaze.errors import ProjectError, SlideError, UsageError
 
 IN_PLACE = "in place"
@@ -176,21 +177,20 @@ def relink_project(
     if lost:
         _search(lost, [Path(folder) for folder in look_in], places, project.folder, report)
     changes = _changes(project, places, content)
-    writes = (
-        [] if changes is None else [Change(project.path, changes, before, backup=_bak(project))]
-    )
     report.notes += _remember(places, memory)
     remembered = memory.change()
-    if remembered is not None:
-        writes.append(remembered)
     if changes is not None and any(_of_another_system(place) for place in places):
         report.notes.append(
             "Images lay on another kind of system; their new places are those that this computer "
             "sees. Computers that see the images elsewhere must relink a copy of their own."
         )
-    if writes and not dry_run:
-        with writer_lock(project.folder):
-            replace_files(writes)
+    if not dry_run and (changes, remembered) != (None, None):
+        with writer_lock(project.folder) as held:
+            if changes is not None:
+                change = Change(project.path, changes, before, backup=_backup(project))
+                write_and_note(project.folder, [change], held=held, now_ms=project.clock_ms())
+            if remembered is not None:
+                replace_files([remembered])
     return report
 
 
@@ -212,7 +212,7 @@ def _remember(places: Sequence[_Place], memory: RememberedImages) -> list[str]:
     return notes
 
 
-def _bak(project: FolderProject) -> Path:
+def _backup(project: FolderProject) -> Path:
     return project.path.with_name(f"{project.path.name}.backup")
 
 
