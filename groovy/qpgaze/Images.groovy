@@ -1,0 +1,210 @@
+package qpgaze
+
+import groovy.transform.CompileDynamic
+import groovy.transform.CompileStatic
+import qupath.lib.gui.QuPathGUI
+import qupath.lib.gui.viewer.QuPathViewer
+import qupath.lib.images.ImageData
+import qupath.lib.objects.hierarchy.events.PathObjectHierarchyEvent
+import qupath.lib.objects.hierarchy.events.PathObjectHierarchyListener
+
+import java.util.concurrent.atomic.AtomicLong
+
+/** Which images are open in QuPath, each with a key for as long as it is, and what becomes of them. */
+@CompileStatic
+final class Images {
+
+    /** An open image. */
+    static final class Open implements PathObjectHierarchyListener {
+        final String key
+        final ImageData data
+        final AtomicLong revision = new AtomicLong()
+        volatile Map<String, Object> identity
+        volatile List<String> viewers = []
+        volatile boolean changed
+        /** What was last told: a change is told once a pulse at most. */
+        long toldRevision = 0
+
+        Open(String key, ImageData data) {
+            this.key = key
+            this.data = data
+            this.changed = data.isChanged()
+        }
+
+        @Override
+        void hierarchyChanged(PathObjectHierarchyEvent event) {
+            if (!event.isChanging())
+                revision.incrementAndGet()
+        }
+    }
+
+    /** Told on the JavaFX thread. */
+    interface Listener {
+        void imageEvent(String kind, Open image)
+
+        void imagesChanged()
+    }
+
+    private final QuPathGUI qupath
+    private final Listener listener
+    private final List<Open> open = Collections.synchronizedList(new ArrayList<Open>())
+    private int keys = 0
+    private Object project
+
+    Images(QuPathGUI qupath, Listener listener) {
+        this.qupath = qupath
+        this.listener = listener
+    }
+
+    /** Every viewer, detached ones too. */
+    @CompileDynamic
+    List<QuPathViewer> viewers() {
+        if (qupath.metaClass.respondsTo(qupath, "getAllViewers"))
+            return qupath.getAllViewers() as List
+        return qupath.getViewers() as List // QuPath 0.4
+    }
+
+    /** What a viewer shows, null where nothing or nothing yet. */
+    Map<String, Object> identity(QuPathViewer viewer) {
+        ImageData data = viewer.getImageData()
+        return data == null ? null : of(data)?.identity
+    }
+
+    Open of(ImageData data) {
+        synchronized (open) {
+            for (Open one : open)
+                if (one.data.is(data))
+                    return one
+        }
+        return null
+    }
+
+    Open withKey(String key) {
+        synchronized (open) {
+            for (Open one : open)
+                if (one.key == key)
+                    return one
+        }
+        throw new WireFault("no_image", "No image ${key} is open.")
+    }
+
+    List<QuPathViewer> viewersOf(Open image) {
+        return viewers().findAll { it.getImageData().is(image.data) }
+    }
+
+    /** As the wire says it; from any thread. */
+    List<Map<String, Object>> toWire() {
+        synchronized (open) {
+            return open.collect { Open one ->
+                [key: one.key, image: one.identity, changed: one.data.isChanged(), revision: one.revision.get(),
+                 viewers: one.viewers, project_uri: projectUri(), pixel_size_um: pixelSize(one.data)] as Map<String, Object>
+            }
+        }
+    }
+
+    private Closure<String> namer = { QuPathViewer v -> null as String }
+
+    void setNamer(Closure<String> namer) {
+        this.namer = namer
+    }
+
+    /** Look which images are open and which changed: on the JavaFX thread, every pulse or half second. */
+    void pulse() {
+        List<QuPathViewer> viewers = viewers()
+        Object projectNow = qupath.getProject()
+        boolean other = !projectNow.is(project)
+        project = projectNow
+        boolean told = other
+        for (Open one : open.toList()) {
+            if (!viewers.any { it.getImageData().is(one.data) }) {
+                one.data.getHierarchy().removeListener(one)
+                open.remove(one)
+                listener.imageEvent("image closed", one)
+                told = true
+            }
+        }
+        for (QuPathViewer viewer : viewers) {
+            ImageData data = viewer.getImageData()
+            if (data == null || of(data) != null)
+                continue
+            Open fresh = new Open(String.valueOf(++keys), data)
+            fresh.identity = identify(data)
+            if (fresh.identity == null)
+                continue
+            data.getHierarchy().addListener(fresh)
+            open.add(fresh)
+            listener.imageEvent("image opened", fresh)
+            told = true
+        }
+        for (Open one : open.toList())
+            told |= refresh(one, viewers, other)
+        if (told)
+            listener.imagesChanged()
+    }
+
+    private boolean refresh(Open one, List<QuPathViewer> viewers, boolean otherProject) {
+        if (otherProject)
+            one.identity = identify(one.data) ?: one.identity
+        boolean told = false
+        List<String> names = viewers.findAll { it.getImageData().is(one.data) }.collect { namer.call(it) }
+        names.removeAll([null])
+        if (names != one.viewers) {
+            one.viewers = names
+            told = true
+        }
+        long revision = one.revision.get()
+        boolean changed = one.data.isChanged()
+        if (revision != one.toldRevision) {
+            one.toldRevision = revision
+            listener.imageEvent("image changed", one)
+            told = true
+        }
+        if (changed != one.changed) {
+            one.changed = changed
+            if (!changed)
+                listener.imageEvent("image saved", one)
+            told = true
+        }
+        return told
+    }
+
+    void close() {
+        for (Open one : open.toList())
+            one.data.getHierarchy().removeListener(one)
+        open.clear()
+    }
+
+    @CompileDynamic
+    private Map<String, Object> identify(ImageData data) {
+        return (Map<String, Object>) Troubles.attempt("image identity") {
+            def server = data.getServer()
+            def entry = qupath.getProject()?.getEntry(data)
+            return [name: entry?.getImageName() ?: server.getMetadata().getName() ?: "",
+                    width_px: server.getWidth() as long, height_px: server.getHeight() as long,
+                    entry_id: entry?.getID(), uris: server.getURIs().collect { it.toString() }]
+        }
+    }
+
+    @CompileDynamic
+    private String projectUri() {
+        def project = qupath.getProject()
+        return project == null ? null : project.getURI()?.toString()
+    }
+
+    @CompileDynamic
+    private static List<Double> pixelSize(ImageData data) {
+        def calibration = data.getServer().getPixelCalibration()
+        if (!calibration.hasPixelSizeMicrons())
+            return null
+        return [calibration.getPixelWidthMicrons() as double, calibration.getPixelHeightMicrons() as double]
+    }
+
+    @CompileDynamic
+    Object entryOf(Open image) {
+        return qupath.getProject()?.getEntry(image.data)
+    }
+
+    Object currentProject() {
+        return qupath.getProject()
+    }
+}

@@ -1,0 +1,101 @@
+package qpgaze
+
+import groovy.transform.CompileStatic
+
+import java.nio.charset.StandardCharsets
+import java.nio.file.Files
+import java.nio.file.Path
+import java.nio.file.StandardCopyOption
+
+/**
+ * What the installation left (install.json) and what the person chose (settings.json).
+ *
+ * Both lie in the hook's folder. A settings file that cannot be read is said and left as it is.
+ */
+@CompileStatic
+final class Settings {
+
+    static final Map<String, String> KEYS = [hold: "X", toggle: "T", undo: "U"]
+
+    final Path home
+    final Map<String, Object> install
+    private final Map<String, Object> chosen
+    private final boolean readable
+
+    Settings(Path home) {
+        this.home = home
+        this.install = read(home.resolve("install.json"))
+        Map<String, Object> found = [:]
+        boolean fine = true
+        try {
+            found = read(home.resolve("settings.json"))
+        } catch (WireFault | IOException e) {
+            fine = false
+            Troubles.once("settings.json", "is not understood (${e.message}); the usual settings are used")
+        }
+        this.chosen = found
+        this.readable = fine
+    }
+
+    private static Map<String, Object> read(Path file) {
+        if (!Files.isRegularFile(file))
+            return [:]
+        Object value = Json.parse(Files.readAllBytes(file))
+        if (!(value instanceof Map))
+            throw new WireFault("malformed", "${file.fileName} holds no JSON object.")
+        return (Map<String, Object>) value
+    }
+
+    String getVersion() {
+        return (String) (install.get("version") ?: "")
+    }
+
+    /** The qpgaze program with its first arguments; empty where the installation names none. */
+    List<String> getCommand() {
+        Object named = chosen.get("command") ?: install.get("command") ?: []
+        return named instanceof List ? ((List) named).collect { String.valueOf(it) } : [String.valueOf(named)]
+    }
+
+    /** What follows the program to record; {hook} stands for the discovery file. */
+    List<String> getRecordArguments() {
+        Object named = chosen.get("record")
+        return named instanceof List ? ((List) named).collect { String.valueOf(it) } : ["record", "--json"]
+    }
+
+    /** The names that JavaFX gives to the keys that hold, toggle and undo. */
+    Map<String, String> getKeys() {
+        Map<String, String> keys = new LinkedHashMap<>(KEYS)
+        Object named = chosen.get("keys")
+        if (named instanceof Map)
+            for (String what : KEYS.keySet())
+                if (((Map) named).get(what) instanceof String)
+                    keys.put(what, ((String) ((Map) named).get(what)).toUpperCase(Locale.ROOT))
+        return keys
+    }
+
+    /** Classes of the digits 1-9, null: the project's own in their order. */
+    List<String> getClasses() {
+        Object named = chosen.get("classes")
+        return named instanceof List ? ((List) named).collect { String.valueOf(it) } : null
+    }
+
+    boolean flag(String name, boolean usual) {
+        Object named = chosen.get(name)
+        return named instanceof Boolean ? (Boolean) named : usual
+    }
+
+    /** Keep a choice for the next start of QuPath. */
+    void keep(String name, Object value) {
+        chosen.put(name, value)
+        if (!readable) // what a person wrote there is not thrown away
+            return
+        Path file = home.resolve("settings.json")
+        Path part = home.resolve(".settings.json.part")
+        try {
+            Files.write(part, Json.text(chosen).getBytes(StandardCharsets.UTF_8))
+            Files.move(part, file, StandardCopyOption.REPLACE_EXISTING)
+        } catch (IOException e) {
+            Troubles.once("settings.json", "cannot be written: ${e.message}")
+        }
+    }
+}
