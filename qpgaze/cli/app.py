@@ -25,6 +25,7 @@ VERBS: dict[str, Verb] = {
     "validate-gaze": Verb(
         "calibrate", "validate_gaze", "Measure how well the eye tracker measures."
     ),
+    "record": Verb("record", "record", "Record gaze and QuPath's views into a session."),
     "annotate": Verb("annotate", "annotate", "Put gaze-made objects into a project's images."),
     "refine": Verb("refine", "refine", "Turn coarse gaze labels into good boxes."),
     "export": Verb("export", "export", "Turn a project into tiles with labels (COCO)."),
@@ -32,6 +33,7 @@ VERBS: dict[str, Verb] = {
     "inspect": Verb("session", "inspect", "Say what a recorded session holds."),
     "validate": Verb("session", "validate", "Find every problem in a recorded session."),
     "import": Verb("session", "import_", "Make a session from another recorder's table."),
+    "session": Verb("record", "session", "Mend recorded sessions."),
     "sample": Verb("sample", "sample", "Rebuild the sample slides, truth and sessions."),
 }
 

@@ -61,6 +61,10 @@ class Recording:
         Whether to follow QuPath.
     hooks : tuple of Path, optional
         Where to look for it instead of the user's discovery folders.
+    hook : Path, optional
+        Discovery file of the QuPath to take before any other.
+    gaze_only : bool
+        Leave out views and events that the source itself has: they come from QuPath.
     labels : callable, optional
         Makes :class:`LiveLabels` for the session's description.
     """
@@ -73,6 +77,8 @@ class Recording:
     events: tuple[Event, ...] = ()
     viewer: bool = True
     hooks: tuple[Path, ...] | None = None
+    hook: Path | None = None
+    gaze_only: bool = False
     labels: Callable[[SessionHeader], LiveLabels] | None = None
 
 
@@ -241,6 +247,7 @@ class _Recorder:
                 self.inbox,
                 self.feed.origin_us,
                 folders=self.what.hooks,
+                hook=self.what.hook,
                 on_control=self.wanted.append,
                 on_images=self._opened,
             )
@@ -248,9 +255,8 @@ class _Recorder:
             show = self.viewer.show_labels if self.viewer else (lambda *_: None)
             self.labels = LabelThread(self.what.labels(header), show, self.wanted.append)
             self.labels.start()
-        self._write(
-            Came(Batch(0, no_gaze(self.feed.columns), (), self.what.events), now_us()), False
-        )
+        known = Batch(0, no_gaze(self.feed.columns), (), self.what.events)
+        self._write(Came(known, now_us()), True)
         if self.told.started is not None:
             self.told.started(self.folder, header)
         self.ending.on_end(self.inbox.wake)
@@ -290,6 +296,8 @@ class _Recorder:
     def _write(self, came: Came, from_viewer: bool) -> None:
         """Write views first: a cut must not leave gaze without the view that it fell on."""
         batch, writer = came.batch, self.writer
+        if self.what.gaze_only and not from_viewer:
+            batch = Batch(batch.end_us, batch.gaze, (), (), batch.clocks)
         arrived_us: int | None = came.arrived_us - self.feed.origin_us
         if not (from_viewer or self.feed.in_real_time):
             arrived_us = None
@@ -356,8 +364,10 @@ class _Recorder:
         if self.told.status is not None:
             self.told.status(status)
         if self.viewer is not None:
+            # Gaze is recorded even in trouble, and only then does the hook take label keys.
+            state = "paused" if status.paused else "recording"
             text = status.trouble or f"{status.hz:.0f} Hz, {status.labels or 0} labels"
-            self.viewer.show_status(status.state, text, self.session)
+            self.viewer.show_status(state, text, self.session)
         return reason
 
     def _obey(self) -> str | None:

@@ -46,6 +46,8 @@ class ViewerFeed:
         Host clock when the session clock was 0.
     folders : tuple of Path, optional
         Where to look instead of the user's discovery folders.
+    hook : Path, optional
+        Discovery file of the QuPath to take while it runs, before any other.
     on_control : callable, optional
         Called with what a person chose in QuPath's menu: ``stop``, ``pause``, ``resume``.
     on_images : callable, optional
@@ -58,10 +60,12 @@ class ViewerFeed:
         origin_us: int,
         *,
         folders: tuple[Path, ...] | None = None,
+        hook: Path | None = None,
         on_control: Callable[[str], None] | None = None,
         on_images: Callable[[Collection[ImageIdentity]], None] | None = None,
     ) -> None:
         self._inbox, self._origin_us, self._folders = inbox, origin_us, folders
+        self._hook = hook
         self._on_control = on_control or (lambda _action: None)
         self._on_images = on_images or (lambda _images: None)
         self._stopping = threading.Event()
@@ -116,9 +120,10 @@ class ViewerFeed:
         return self._send(lambda: client.show_labels(key, labels, remove=remove))
 
     def show_status(self, state: str, text: str, session: str) -> None:
-        """Say how the recording fares, for QuPath's status line."""
-        client, self._status = self._client, (state, text, session)
-        if client is not None:
+        """Say how the recording fares, for QuPath's status line; the same twice is said once."""
+        client, before = self._client, self._status
+        self._status = (state, text, session)
+        if client is not None and before != self._status:
             self._send(lambda: client.show_status(state, text, session))
 
     def _status_session(self) -> str | None:
@@ -140,9 +145,7 @@ class ViewerFeed:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                client = connect(
-                    name="recorder", software=qpgaze.__version__, folders=self._folders
-                )
+                client = self._connect()
             except WireError as error:
                 self._trouble(error)
                 self._stopping.wait(LOOK_AGAIN_S)
@@ -160,6 +163,10 @@ class ViewerFeed:
             if not self._stopping.is_set():
                 self._lost(why)
                 self._stopping.wait(LOOK_AGAIN_S)
+
+    def _connect(self) -> WireClient:
+        hook = self._hook if self._hook is not None and self._hook.exists() else None
+        return connect(hook, name="recorder", software=qpgaze.__version__, folders=self._folders)
 
     def _trouble(self, error: WireError) -> None:
         """Say once what keeps us from QuPath; that none runs is no trouble."""

@@ -7,11 +7,14 @@ import signal
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
 _SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+AT_ONCE_S: Final = 0.5
+"""Standard input that ends so soon was closed before we ran: whoever started us says nothing."""
 _WORDS: Final = {"SIGINT": "Ctrl-C", "SIGTERM": "the system asked for it (SIGTERM)"}
 
 
@@ -70,13 +73,14 @@ class Ending:
         self.reason = self.reason or _WORDS.get(name, name)
 
     def _watch(self) -> None:
-        assert self._stdin is not None  # noqa: S101 - the thread is started only then
+        began = time.monotonic()
         try:
-            while os.read(self._stdin, 4096):
-                pass
+            while self._stdin is not None and os.read(self._stdin, 4096):
+                began -= AT_ONCE_S
         except OSError:  # closed under our feet: the same thing
             pass
-        self.end("standard input was closed")
+        if time.monotonic() - began >= AT_ONCE_S:
+            self.end("standard input was closed")
 
 
 def is_pipe(descriptor: int) -> bool:

@@ -6,6 +6,7 @@ import errno
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from uuid import UUID
@@ -142,7 +143,7 @@ def test_a_lost_tracker_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monkey
     assert tracker.starts == 2
     session = open_session(outcome.path, check_content=False)
     gaps = [e.data for e in session.events if e.kind == "gap"]
-    assert [g["reason"] for g in gaps if g["source"] == "gaze"][0] == "the source was lost"
+    assert next(g["reason"] for g in gaps if g["source"] == "gaze") == "the source was lost"
     notes = [e.data["text"] for e in session.events if e.kind == "note"]
     assert any("unplugged" in text for text in notes)
 
@@ -274,7 +275,8 @@ def test_views_and_keys_come_through_the_wire(tmp_path: Path, reading: Reading) 
     ending = Ending()
     told: list[Status] = []
     tracker = Tracker()
-    what = Recording(tracker, zero=tracker.zero, hooks=(hooks,), events=(Event(0, "validation", {"accuracy_deg": 0.5}),))  # fmt: skip
+    validation = Event(0, "validation", {"accuracy_deg": 0.5})
+    what = Recording(tracker, zero=tracker.zero, hooks=(hooks,), events=(validation,))
     result: list[object] = []
     tracker.before = breathe
     with StandIn(folder=hooks) as hook:
@@ -299,7 +301,7 @@ def test_views_and_keys_come_through_the_wire(tmp_path: Path, reading: Reading) 
     assert session.closed
     states = session.viewer_states
     assert [s.downsample for s in states] == [1.0 + n for n in range(21)]
-    assert all(a.t_us <= b.t_us for a, b in zip(states, states[1:], strict=False))
+    assert all(a.t_us <= b.t_us for a, b in pairwise(states))
     kinds = [e.kind for e in session.events]
     assert kinds.count("label") == 1
     assert session.accuracy()[0] == 0.5
@@ -312,7 +314,9 @@ def test_views_and_keys_come_through_the_wire(tmp_path: Path, reading: Reading) 
     assert result[0].reason == "QuPath's menu"  # type: ignore[attr-defined]
 
 
-def test_qupath_comes_late_goes_and_comes_again(tmp_path: Path, reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_qupath_comes_late_goes_and_comes_again(
+    tmp_path: Path, reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("qpgaze.recording.live_viewer.LOOK_AGAIN_S", 0.01)
     hooks = tmp_path / "hooks"
     ending, told = Ending(), []

@@ -1,0 +1,236 @@
+"""Provisional labels while a session is recorded, by the same code as afterwards."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+import qpgaze
+from qpgaze.bridge.geojson import to_geojson
+from qpgaze.bridge.objects import label_object
+from qpgaze.errors import UsageError
+from qpgaze.gaze import (
+    IvtParameters,
+    LabelParameters,
+    detect_fixations,
+    make_labels,
+    map_samples,
+)
+from qpgaze.gaze.keypresses import Press, read_presses
+from qpgaze.model import Event, Label
+from qpgaze.recording.live_labels import LabelChange
+from qpgaze.samples import GazeSamples
+from qpgaze.session import SessionHeader
+from qpgaze.session.reader import ASSUMED_ACCURACY_DEG, ASSUMED_PRECISION_DEG
+from qpgaze.viewing import ImageIdentity, ViewerState
+
+BEFORE_US: Final = 10_000_000
+"""Gaze before a press that its label may reach back to, and that noise is judged by."""
+LONGEST_US: Final = 600_000_000
+"""A hold or toggle longer than this is labelled afterwards only."""
+SETTLE_US: Final = 1_000_000
+"""So long after a press the fixation that it meant has ended: the label is made once more."""
+SYNC_US: Final = 5_000
+"""What the recorder promises of the clocks; it only marks fixations near a change of view."""
+_OPEN_US: Final = 2**61
+
+Records = npt.NDArray[np.void]
+
+
+@dataclass
+class _Pending:
+    """A press whose label is not settled yet."""
+
+    press: Press
+    made: bool = False
+
+
+class ProvisionalLabels:
+    """Makes labels of the last seconds whenever a key completes one.
+
+    Parameters
+    ----------
+    header : SessionHeader
+    ivt, rules : optional
+        As for :func:`qpgaze.workflows.read_labels`.
+
+    Notes
+    -----
+    A label is made at its key, of the fixations so far, and once more a second later, when the
+    fixation that it meant is over. It is provisional: afterwards noise is judged by the whole
+    session, and clocks by all their comparisons.
+    """
+
+    def __init__(
+        self,
+        header: SessionHeader,
+        *,
+        ivt: IvtParameters | None = None,
+        rules: LabelParameters | None = None,
+    ) -> None:
+        self._header, self._ivt, self._rules = header, ivt, rules or LabelParameters()
+        self._accuracy = (ASSUMED_ACCURACY_DEG, ASSUMED_PRECISION_DEG, True)
+        self._gaze: deque[Records] = deque()
+        self._states: deque[ViewerState] = deque()
+        self._events: list[Event] = []
+        self._presses: dict[int, Press] = {}
+        self._pending: dict[int, _Pending] = {}
+        self._shown: dict[int, tuple[Label, Mapping[str, Any]]] = {}
+
+    @property
+    def count(self) -> int:
+        """How many labels there are now."""
+        return len(self._shown)
+
+    def take(
+        self, gaze: Records, states: Sequence[ViewerState], events: Sequence[Event], now_us: int
+    ) -> list[LabelChange]:
+        """Take what came, and return what is to be shown.
+
+        Parameters
+        ----------
+        gaze : (n,) structured array
+        states, events
+            Session clock.
+        now_us : int
+            Session clock.
+        """
+        if len(gaze):
+            self._gaze.append(gaze)
+        self._states.extend(states)
+        self._forget(now_us)
+        changes: list[LabelChange] = []
+        new = [e for e in events if e.kind == "label"]
+        self._measure(events)
+        if new:
+            self._events += new
+            changes += self._keys()
+        due = [n for n, pending in self._pending.items() if self._is_due(pending, now_us)]
+        if due:
+            changes += self._make(due)
+        return changes
+
+    def of(self, image: ImageIdentity) -> LabelChange:
+        """Return every label of an image."""
+        here = tuple(f for label, f in self._shown.values() if label.image == image)
+        return LabelChange(image, here)
+
+    # -- keys ----------------------------------------------------------------------------------
+
+    def _measure(self, events: Sequence[Event]) -> None:
+        for event in events:
+            accuracy = event.data.get("accuracy_deg") if event.kind == "validation" else None
+            if isinstance(accuracy, (int, float)) and accuracy > 0:
+                precision = event.data.get("precision_sd_deg") or ASSUMED_PRECISION_DEG
+                self._accuracy = (float(accuracy), float(precision), False)
+
+    def _keys(self) -> list[LabelChange]:
+        """Follow the keys: what is complete now is pending, what was taken back goes."""
+        presses, _ = read_presses(self._events, end_us=_OPEN_US)
+        closed = {p.number: p for p in presses if p.end_us < _OPEN_US}
+        for number, press in closed.items():
+            if self._presses.get(number) != press:
+                self._pending[number] = _Pending(press)
+        self._presses = closed
+        for number in [n for n in self._pending if n not in closed]:
+            del self._pending[number]
+        gone = [number for number in self._shown if number not in closed]
+        taken_back = [self._shown.pop(number)[0] for number in gone]
+        return [LabelChange(one.image, (), (one.object_id(),)) for one in taken_back]
+
+    def _is_due(self, pending: _Pending, now_us: int) -> bool:
+        """Tell whether a label can be made, or made for good."""
+        last_us = int(self._gaze[-1]["t_us"][-1]) if self._gaze else -1
+        press = pending.press
+        if pending.made:
+            return max(last_us, now_us) >= press.end_us + SETTLE_US
+        seen_us = press.end_us - round(self._rules.key_lag_ms * 1000)
+        return last_us >= seen_us or now_us >= press.end_us + SETTLE_US
+
+    # -- labels --------------------------------------------------------------------------------
+
+    def _make(self, numbers: Sequence[int]) -> list[LabelChange]:
+        start_us = min(self._pending[n].press.start_us for n in numbers) - BEFORE_US
+        labels = {one.number: one for one in self._labels_since(start_us)}
+        for number in numbers:
+            pending = self._pending[number]
+            if pending.made or number not in labels:
+                settled = pending.made or self._last_us() >= pending.press.end_us + SETTLE_US
+                if settled:
+                    del self._pending[number]
+                    continue
+            pending.made = True
+        return [
+            change
+            for number in numbers
+            if number in labels and (change := self._change(labels[number])) is not None
+        ]
+
+    def _last_us(self) -> int:
+        return int(self._gaze[-1]["t_us"][-1]) if self._gaze else -1
+
+    def _labels_since(self, start_us: int) -> Sequence[Label]:
+        parts = [part for part in self._gaze if part["t_us"][-1] >= start_us]
+        if not parts or not self._states:
+            return ()
+        header, states = self._header, sorted(self._states, key=lambda s: s.t_us)
+        gaze = GazeSamples(np.concatenate(parts))
+        mapped = map_samples(gaze, states, header.display, keyframe_us=header.viewer_keyframe_us)
+        accuracy, precision, assumed = self._accuracy
+        fixations = detect_fixations(
+            gaze, mapped, states, header.display, parameters=self._ivt,
+            accuracy_deg=accuracy, sync_uncertainty_us=SYNC_US,
+        )  # fmt: skip
+        return make_labels(
+            header.id, mapped, states, fixations, self._events, parameters=self._rules,
+            accuracy_deg=accuracy, precision_deg=precision, assumed_accuracy=assumed,
+            reader=header.pseudonym, tracker=header.tracker,
+        ).labels  # fmt: skip
+
+    def _change(self, label: Label) -> LabelChange | None:
+        """Return what is to be shown of a label; None where that is shown already."""
+        try:
+            made = label_object(label, pixel_size_um=None, version=qpgaze.__version__)
+        except UsageError:  # its fixations lie beside the slide
+            return None
+        feature = to_geojson([made], {})["features"][0]
+        before = self._shown.get(label.number)
+        if before is not None and before[1] == feature:
+            return None
+        self._shown[label.number] = (label, feature)
+        return LabelChange(label.image, (feature,))
+
+    # -- what is not needed any more -----------------------------------------------------------
+
+    def _forget(self, now_us: int) -> None:
+        """Keep gaze and views of the last seconds, or since the oldest press that needs them."""
+        needed = [now_us, *(p.press.start_us for p in self._pending.values())]
+        needed += self._open_since()
+        from_us = max(min(needed), now_us - LONGEST_US) - BEFORE_US
+        while len(self._gaze) > 1 and self._gaze[0]["t_us"][-1] < from_us:
+            self._gaze.popleft()
+        newer: set[str] = set()
+        if len(self._states) > 1 and self._states[1].t_us < from_us:
+            # The view in force at the beginning is the last one before it, of each viewer.
+            kept: deque[ViewerState] = deque()
+            for state in reversed(self._states):
+                if state.t_us >= from_us or state.viewer not in newer:
+                    kept.appendleft(state)
+                if state.t_us < from_us:
+                    newer.add(state.viewer)
+            self._states = kept
+
+    def _open_since(self) -> list[int]:
+        down: dict[tuple[Any, Any], int] = {}
+        for event in self._events[-64:]:
+            key = (event.data.get("event"), event.data.get("class"))
+            if event.data.get("down") is True:
+                down.setdefault(key, event.t_us)
+            else:
+                down.pop(key, None)
+        return list(down.values())
