@@ -19,10 +19,12 @@ from uuid import UUID
 from qpgaze.bridge.projects.codec import ImageOfData
 from qpgaze.bridge.projects.paquo_java import QupathJava
 from qpgaze.bridge.projects.staging import Batch
+from qpgaze.bridge.qpdata import read_qpdata
 from qpgaze.errors import ProjectError, UnsupportedDataError
 from qpgaze.model import SlideObject
 
 _END: Final = b"t\x00\x03EOF"
+_THIS_VERSION: Final = b"Data file version 3"
 _LOSSES: Final = (
     "will be skipped",
     "Unable to find class",
@@ -97,9 +99,19 @@ class PaquoCodec:
 
 
 def _require_whole(data: bytes) -> None:
-    """Refuse a cut file: QuPath takes what it finds in one and forgets the rest when it saves."""
+    """Refuse data that QuPath would take in part, or never come back from.
+
+    It takes what it finds in a cut file and forgets the rest when it saves; a class that it does
+    not know has been seen to make it wait for ever. Our own reader looks first. What only an old
+    version wrote is QuPath's to read.
+    """
     if not data.endswith(_END):
         raise ProjectError("The data are cut: their end is missing.")
+    try:
+        read_qpdata(data)
+    except UnsupportedDataError:
+        if _THIS_VERSION in data[:64]:
+            raise
 
 
 def _children(one: Any, identity: UUID | None) -> list[tuple[Any, UUID | None]]:
