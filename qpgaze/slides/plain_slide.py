@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 _EIGHT_BIT = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 
+_FORMATS = (
+    "PNG JPEG JPEG2000 BMP DIB GIF TIFF WEBP AVIF PPM TGA PCX ICO ICNS SGI PSD FITS DDS QOI"
+).split()
+"""What Pillow may take a file for: pictures. EPS would be given to another program to run."""
+
 
 class PlainSlide(LevelSlide):
     """A plain picture, decoded as a whole when it is opened.
@@ -69,7 +74,9 @@ def _decode(path: Path) -> Rgb:
         # Up to twice Pillow's limit it only warns; that much is still a reasonable picture here.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
+            Image.init()
+            known = [name for name in _FORMATS if name in Image.OPEN]
+            with Image.open(path, formats=known) as picture:
                 _refuse_deep(path, picture)
                 picture.load()
                 return _rgb(picture)
