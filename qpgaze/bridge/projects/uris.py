@@ -80,7 +80,7 @@ def parse_uri(uri: str) -> Location:
     text = uri.strip()
     if not text or "\0" in unquote(text):
         raise ProjectError("Expected where an image lies (a URI), but an empty or broken one came.")
-    if _DRIVE.match(text) or text.startswith("\\\\"):
+    if _DRIVE.match(text) or text.startswith(("\\\\", "//")):
         return _windows(text)
     if text.startswith("/"):
         return Location("file", "", PurePosixPath(text))
@@ -269,6 +269,7 @@ def relative_place(image: PurePath, project_file: PurePath) -> tuple[str, ...] |
         if (one.casefold() != other.casefold()) if fold else (one != other):
             break
         common += 1
-    if common < 2:  # nothing but the root in common: moving together means nothing
+    # With nothing but the root in common, moving together means nothing; a share has a name.
+    if common < (1 if share_host(image) else 2):
         return None
     return ("..",) * (len(here) - common) + there[common:]
