@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qpgaze.recording.clocks import NeverBack
+from qpgaze.recording.clocks import ClockTracker, NeverBack
 from qpgaze.samples import GAZE_COLUMNS, MISSING_STAMP, empty_records
 from qpgaze.viewing import Display
 
@@ -50,23 +50,38 @@ def records_of(columns: Mapping[str, npt.ArrayLike], n: int) -> npt.NDArray[np.v
     return records
 
 
-def set_times(
-    records: npt.NDArray[np.void], session_us: npt.NDArray[np.int64], never_back: NeverBack
-) -> npt.NDArray[np.void]:
-    """Set ``t_us``; a record without any stamp takes the time of the one before it.
+def on_host(
+    clock: ClockTracker[Any] | None,
+    stamps_us: npt.NDArray[np.int64],
+    arrived_us: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Return when each record was taken, on the host clock.
+
+    Parameters
+    ----------
+    clock : ClockTracker or None
+        Of the stamps; None, or one that was not compared yet, tells nothing.
+    stamps_us : (n,) int64
+    arrived_us : (n,) int64
+        Host clock; stands in where a stamp is missing.
+    """
+    if clock is None or clock.relation is None:
+        return arrived_us
+    host = clock.to_host(stamps_us)
+    return np.where(host == MISSING_STAMP, arrived_us, host)
+
+
+def set_times(records: npt.NDArray[np.void], zero_us: int, never_back: NeverBack) -> None:
+    """Set ``t_us`` from ``system_us``, in place.
 
     Parameters
     ----------
     records : (n,) structured array
-        Changed in place.
-    session_us : (n,) int64
-        Session clock; missing where the device gave no stamp.
+    zero_us : int
+        Host clock when the session clock was 0.
     never_back : NeverBack
     """
-    # The smallest number there is: running forward only, it becomes the time before.
-    records["t_us"] = never_back(session_us)
-    known: npt.NDArray[np.void] = records[records["t_us"] != MISSING_STAMP]
-    return known
+    records["t_us"] = never_back(records["system_us"] - zero_us)
 
 
 def tracker_display(display: Display, said: Mapping[str, Any] | None) -> Display:

@@ -1,4 +1,4 @@
-"""What live sources share: one origin of the session clock, batches by polling, two of them as one.
+"""What live sources share: one origin of the session clock, and batches by polling.
 
 A live source runs whether or not anybody takes what comes; :meth:`LiveSource.poll` hands over what
 has come, and never waits for a device, a network or QuPath longer than it is told.
@@ -138,92 +138,6 @@ def poll_all(source: LiveSource) -> Iterator[Batch]:
 def no_gaze(columns: tuple[Column, ...] = GAZE_COLUMNS) -> npt.NDArray[np.void]:
     """Return no records."""
     return np.zeros(0, dtype=[(c.name, c.dtype) for c in columns])
-
-
-def gap(t_us: int, what: str, state: str, why: str = "") -> Event:
-    """Return the event that says that something was lost or is back.
-
-    Parameters
-    ----------
-    t_us : int
-        Session clock.
-    what : str
-        ``gaze`` or ``viewer``.
-    state : str
-        ``lost`` or ``back``.
-    why : str
-    """
-    return Event(t_us, "gap", {"what": what, "state": state, **({"why": why} if why else {})})
-
-
-class Together:
-    """Gaze of one source and the views of another, as one source.
-
-    Parameters
-    ----------
-    gaze, viewer : LiveSource
-        Made with the same :class:`SessionZero`. What one of them lacks never delays the other.
-    """
-
-    def __init__(self, gaze: LiveSource, viewer: LiveSource) -> None:
-        self.gaze, self.viewer = gaze, viewer
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """Columns of the gaze records."""
-        return self.gaze.columns
-
-    @property
-    def duration_us(self) -> int | None:
-        """As the gaze source says."""
-        return self.gaze.duration_us
-
-    @property
-    def ended(self) -> str | None:
-        """Why there is no more gaze; views may come and go."""
-        return self.gaze.ended
-
-    def start(self) -> SessionHeader:
-        """Start both."""
-        header = self.gaze.start()
-        try:
-            views = self.viewer.start()
-        except BaseException:
-            self.gaze.stop()
-            raise
-        return replace(
-            header,
-            viewer_keyframe_us=views.viewer_keyframe_us,
-            software={**views.software, **header.software},
-        )
-
-    def poll(self, wait_s: float = 0.0) -> Batch:
-        """Return what came of both."""
-        seen = self.gaze.poll(wait_s)
-        shown = self.viewer.poll()
-        return Batch(
-            max(seen.end_us, shown.end_us),
-            seen.gaze,
-            merged(seen.viewer, shown.viewer),
-            merged(seen.events, shown.events),
-            (*seen.clocks, *shown.clocks),
-        )
-
-    def batches(self) -> Iterator[Batch]:
-        """Yield what comes until the gaze ends."""
-        return poll_all(self)
-
-    def stop(self) -> None:
-        """Stop both."""
-        self.gaze.stop()
-        self.viewer.stop()
-
-
-def merged(first: tuple[Any, ...], second: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Merge two lists of records, each in time order, into one."""
-    if not first or not second:
-        return first or second
-    return tuple(sorted((*first, *second), key=lambda record: record.t_us))
 
 
 class PacedSource:
