@@ -55,7 +55,7 @@ class LabelParameters:
     mark_within_ms: float = 1000.0
     dwell_gap_ms: float = 500.0
     dwell_radius_deg: float = 6.0
-    dwell_zoom: float = 2.0
+    dwell_zoom: float = 1.5
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

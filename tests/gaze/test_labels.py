@@ -158,7 +158,7 @@ def test_mark_stops_at_pauses_planes_zoom_and_distance() -> None:
         assert marked([fix(500, 900, **change), now], 1700) == (now,)  # type: ignore[arg-type]
     assert marked([fix(100, 499), now], 1700) == (now,)
     assert len(marked([fix(100, 500), now], 1700)) == 2
-    assert len(marked([fix(500, 900, downsample=4.0), now], 1700)) == 2
+    assert len(marked([fix(500, 900, downsample=2.9), now], 1700)) == 2
     away = fix(500, 900, x=500 + 6.1 * DEGREE_PX)
     assert marked([away, now], 1700) == (now,)
     assert len(marked([away, now], 1700, dwell_radius_deg=6.2)) == 2

@@ -28,7 +28,7 @@ def unknown(what: str) -> UnsupportedDataError:
     """Return the error for content that QuPath 0.3 - 0.7 do not write."""
     return UnsupportedDataError(
         f"The image's data holds {what}, which qpgaze does not know.",
-        hint="Nothing was changed; please report the QuPath version that saved it.",
+        hint="Please report the QuPath version that saved it.",
     )
 
 

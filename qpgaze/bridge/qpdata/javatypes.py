@@ -118,5 +118,5 @@ def unsupported(where: int, what: str) -> UnsupportedDataError:
     """Return the error for bytes that are legal, but beyond what is understood here."""
     return UnsupportedDataError(
         f"The image's data holds something that qpgaze does not know: {what} (at byte {where}).",
-        hint="Nothing was changed; please report the QuPath version that saved it.",
+        hint="Please report the QuPath version that saved it.",
     )
