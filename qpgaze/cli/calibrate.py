@@ -124,8 +124,8 @@ def validate_gaze(
     """Measure how well the eye tracker measures.
 
     Points are shown full screen; the reader looks at each. The result is kept for
-    the next session, and says how far labels may be off. Exit status 1 where it
-    is poor. Esc cancels.
+    the next session (not that of simulated eyes), and says how far labels may be
+    off. Exit status 1 where it is poor. Esc cancels.
     """
     from qpgaze.recording.validation.sitting import validate_on_screen
     from qpgaze.recording.validation.sources import open_for_targets
@@ -139,6 +139,7 @@ def validate_gaze(
         seed=secrets.randbelow(2**32),
         wish=wish,
         note=_practice(source),
+        remember=not _practice(source),
     )
     if session is not None:
         from qpgaze.session import add_event
@@ -180,7 +181,8 @@ def _require_closed(session: Path) -> None:
 
 
 def _practice(source: str) -> str:
-    return "Practice: the eyes are simulated." if source == "simulated" else ""
+    simulated = source.partition(":")[0] == "simulated"
+    return "Practice: the eyes are simulated, and nothing is kept." if simulated else ""
 
 
 def _show(result: ValidationResult) -> None:

@@ -91,7 +91,7 @@ def screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 def test_validate_gaze_says_and_remembers(
     screen: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["validate-gaze", "--source", "simulated", "--points", "9"]) == 0
+    assert run(["validate-gaze", "--source", "gazepoint", "--points", "9"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("Good: 0.4 degrees. On this screen that is 18 pixels.")
     assert len([line for line in shown.splitlines() if line.lstrip().startswith("0.")]) == 9
@@ -101,6 +101,14 @@ def test_validate_gaze_says_and_remembers(
     assert remembered.monitor.name == "DP-1"
     assert remembered.validation is not None
     assert remembered.validation.data["accuracy_deg"] == pytest.approx(0.43, abs=0.02)
+
+
+def test_practice_is_not_taken_for_the_tracker(
+    screen: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["validate-gaze", "--source", "simulated"]) == 0
+    assert load_settings().monitor is not None
+    assert load_settings().validation is None
 
 
 def test_validate_gaze_as_json_and_into_a_session(

@@ -154,8 +154,8 @@ def test_several_monitors_ask_and_wishes_decide() -> None:
     assert pick_monitor(TWO, before, MonitorWish(ASK), lambda m: m[0])[0].number == 1
     assert pick_monitor(TWO, before, MonitorWish(size_mm=(610, 345)), never)[0].width_mm == 610
     by_hand = pick_monitor(TWO, None, MonitorWish(2, scale=1.5), never)[0]
-    assert by_hand.scale_by_hand
-    assert not before.scale_by_hand
+    assert by_hand.forced_scale == 1.5
+    assert before.forced_scale is None
     with pytest.raises(SessionError, match="No monitor was chosen; nothing was changed"):
         pick_monitor(TWO, None, MonitorWish(), lambda _: None)
     with pytest.raises(UsageError, match=r"no monitor 3\. There are: 1: DP-1, .*; 2: DP-2"):

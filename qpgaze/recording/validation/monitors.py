@@ -236,6 +236,11 @@ class ChosenMonitor:
             scale_by_hand,
         )
 
+    @property
+    def forced_scale(self) -> float | None:
+        """The scale to list monitors with: a person's word, None where the system's counts."""
+        return self.scale if self.scale_by_hand else None
+
     def among(self, monitors: Sequence[Monitor]) -> Monitor | None:
         """Return this monitor as it is now, None where the arrangement has changed."""
         for monitor in monitors:

@@ -110,8 +110,8 @@ def _find_monitor(
 
     settings = load_settings(folder)
     before = settings.monitor
-    if wish.scale is None and before is not None and before.scale_by_hand:
-        wish = replace(wish, scale=before.scale)
+    if wish.scale is None and before is not None:
+        wish = replace(wish, scale=before.forced_scale)
     picked, monitor = pick_monitor(
         list_monitors(wish.scale),
         settings.monitor,
@@ -151,6 +151,7 @@ def validate_on_screen(
     seed: int,
     wish: MonitorWish,
     note: str = "",
+    remember: bool = True,
     folder: Path | None = None,
 ) -> tuple[ValidationResult, LastValidation]:
     """Show targets, measure gaze on them, and remember the result.
@@ -164,6 +165,8 @@ def validate_on_screen(
     wish : MonitorWish
     note : str
         A line for the first screen.
+    remember : bool
+        False for practice: what simulated eyes did says nothing of a tracker.
     folder : Path, optional
         Of the settings.
 
@@ -192,7 +195,8 @@ def validate_on_screen(
         root.destroy()
     result = run.result()
     last = LastValidation(datetime.now(timezone.utc).replace(microsecond=0), result.to_json())
-    save_settings(replace(load_settings(folder), validation=last), folder)
+    if remember:
+        save_settings(replace(load_settings(folder), validation=last), folder)
     return result, last
 
 
