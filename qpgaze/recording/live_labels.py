@@ -119,12 +119,12 @@ class LabelThread:
             self._changed.notify()
 
     def stop(self) -> None:
-        """End after what waits, or after two seconds."""
+        """End after what waits, or after five seconds."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
         if self._thread.ident is not None:
-            self._thread.join(2.0)
+            self._thread.join(5.0)
 
     def _make_room(self) -> None:
         for place, (batch, _) in enumerate(self._waiting):
