@@ -1,0 +1,193 @@
+"""Merging is the same in every order, adds nothing twice, and loses nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qpgaze import keys
+from qpgaze.bridge.ledger import Operation, Record, records_of
+from qpgaze.bridge.merge import ImageMerge, difference, merge_objects
+from qpgaze.model import SlideObject
+
+SESSION = UUID("6f1f0e0a-2b7b-4a37-9d7e-0a6a3a5f9d01")
+
+
+def made(number: int) -> SlideObject:
+    """A label by qpgaze below 4, what a person drew from there on."""
+    box = shapely.box(10 * number, 0, 10 * number + 8, 9)
+    if number >= 4:
+        return SlideObject(id=UUID(int=number, version=4), geometry=box, class_name="Tumor")
+    texts = {keys.SESSION: str(SESSION), keys.LABEL: str(number), keys.PART: "0"}
+    texts[keys.STATE] = "proposed"
+    identity = uuid5(SESSION, f"{number}/0")
+    return SlideObject(id=identity, geometry=box, class_name="Pearl", metadata=texts)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One image in one copy."""
+
+    objects: tuple[SlideObject, ...]
+    records: tuple[Record, ...]
+
+    def known(self) -> dict[UUID, SlideObject]:
+        return {item.id: item for item in self.objects}
+
+
+START = Side(
+    tuple(made(n) for n in (0, 1, 2, 3, 4, 5)),
+    tuple(records_of(Operation.ADD, "1", [made(n) for n in (0, 1, 2, 3)], time_utc="t0")),
+)
+
+
+def edit(item: SlideObject, what: str) -> SlideObject | None:
+    if what == "delete":
+        return None
+    if what in ("accepted", "rejected"):
+        return dataclasses.replace(item, metadata={**item.metadata, keys.STATE: what})
+    if what in ("move", "refine"):
+        shift = 3 if what == "move" else 5
+        shape = shapely.affinity.translate(item.geometry, shift, shift)
+        return dataclasses.replace(item, geometry=shape)
+    if what == "describe":
+        return dataclasses.replace(item, description="look here")
+    return item
+
+
+WHAT = ["keep", "keep", "keep", "accepted", "rejected", "move", "refine", "describe", "delete"]
+
+
+@st.composite
+def sides(draw: st.DrawFn) -> Side:
+    """What a reader made of the start."""
+    objects: list[SlideObject] = []
+    records = list(START.records)
+    when = draw(st.sampled_from(["t1", "t2"]))
+    for item in START.objects:
+        what = draw(st.sampled_from(WHAT))
+        after = edit(item, what)
+        if after is None:
+            continue
+        objects.append(after)
+        if what == "refine" and item.metadata:
+            records += records_of(Operation.REPLACE, "1", [after], time_utc=when)
+    for number in sorted(draw(st.sets(st.integers(6, 9), max_size=3))):
+        parents = [None, *(item.id for item in objects)]
+        parent = draw(st.sampled_from(parents)) if number > 7 else None
+        objects.append(dataclasses.replace(made(number), parent=parent))
+    return Side(tuple(objects), tuple(records))
+
+
+def merge(here: Side, there: Side) -> tuple[Side, ImageMerge]:
+    found = merge_objects(
+        here.objects, there.objects, here_records=here.records, there_records=there.records
+    )
+    now = here.known()
+    for item in found.add:
+        assert item.id not in now
+        now[item.id] = item
+    for item in found.change:
+        now[item.id] = dataclasses.replace(item, parent=now[item.id].parent)
+    return Side(tuple(now.values()), (*here.records, *found.records)), found
+
+
+def together(here: Side, others: Sequence[Side]) -> tuple[Side, bool]:
+    clean = True
+    for other in others:
+        here, found = merge(here, other)
+        clean &= not found.conflicts
+    return here, clean
+
+
+def assert_alike(one: Side, other: Side) -> None:
+    first, second = one.known(), other.known()
+    assert set(first) == set(second)
+    for identity, item in first.items():
+        assert difference(item, second[identity]) is None
+    assert sorted(map(str, one.records)) == sorted(map(str, other.records))
+
+
+@given(sides(), sides(), sides())
+def test_the_order_of_copies_does_not_matter(here: Side, a: Side, b: Side) -> None:
+    forth, clean = together(here, [a, b])
+    back, clean_too = together(here, [b, a])
+    assert clean == clean_too
+    if clean:
+        assert_alike(forth, back)
+
+
+@given(sides(), sides())
+def test_twice_is_once(here: Side, there: Side) -> None:
+    once, first = merge(here, there)
+    twice, second = merge(once, there)
+    assert not second.add
+    assert not second.change
+    assert not second.records
+    assert twice == once
+    assert len(second.conflicts) == len(first.conflicts)
+
+
+@given(sides(), sides())
+def test_nothing_is_lost(here: Side, there: Side) -> None:
+    after, found = merge(here, there)
+    now = after.known()
+    assert set(here.known()) <= set(now)
+    told = {one.id for one in (*found.conflicts, *found.gone_here, *found.left_out)}
+    for identity, item in there.known().items():
+        assert identity in now or str(identity) in told
+        mine = here.known().get(identity)
+        if mine is None and identity in now:
+            assert difference(now[identity], item) is None
+        elif mine is not None:
+            # Whole from one side, never a mixture.
+            assert None in (difference(now[identity], mine), difference(now[identity], item))
+
+
+@given(sides())
+def test_a_copy_of_the_present_state_brings_nothing(here: Side) -> None:
+    after, found = merge(here, here)
+    assert after == here
+    assert found.same == len(here.objects)
+    assert not found.conflicts
+
+
+@given(sides())
+def test_a_readers_work_comes_home_whole(there: Side) -> None:
+    """From an untouched project's point of view no change of labels is a conflict."""
+    after, found = merge(START, there)
+    now = after.known()
+    for item in there.objects:
+        if keys.LABEL in item.metadata:
+            assert difference(now[item.id], item) is None
+    assert all(UUID(told.id).version == 4 for told in found.conflicts)
+
+
+def test_what_nobody_has_a_record_of_is_told_so() -> None:
+    moved = edit(made(4), "move")
+    assert moved is not None
+    found = merge_objects([made(4)], [moved])
+    assert found.conflicts[0].why == "another shape, and no record of what it was before"
+
+
+def test_two_objects_of_one_id_are_told() -> None:
+    found = merge_objects([made(4), made(4)], [made(4)])
+    assert "several objects" in found.conflicts[0].why
+
+
+def test_kinds_that_cannot_be_written_are_told_and_their_children_kept() -> None:
+    cell = dataclasses.replace(made(6), kind="cell")
+    inside = dataclasses.replace(made(7), parent=cell.id)
+    bow_tie = shapely.Polygon([(0, 0), (9, 9), (9, 0), (0, 9)])
+    broken = dataclasses.replace(made(8), geometry=bow_tie)
+    found = merge_objects([], [cell, inside, broken])
+    assert [item.id for item in found.add] == [inside.id]
+    whys = [told.why for told in found.left_out]
+    assert whys[0] == "only annotations and detections can be written, not a cell"
+    assert "not valid" in whys[1]
