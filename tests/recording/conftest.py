@@ -27,6 +27,9 @@ from qpgaze.viewing import Display, Rect, ViewerState
 from qpgaze.wire import StandIn, connect
 from qpgaze.wire.channel import now_us
 
+collect_ignore = ["stand_ins"]
+"""They run in other processes, or are loaded by name."""
+
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
 DISPLAY = Display(Rect(0.0, 0.0, 1920.0, 1080.0), 528.0, 297.0)
 PATIENCE_US = 60_000_000
