@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _EIGHT_BIT = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 
 _FORMATS = (
-    ["PNG", "JPEG", "JPEG2000", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "TGA"]
-    + ["PCX", "ICO", "ICNS", "SGI", "PSD", "FITS", "DDS", "QOI"]
+    "PNG", "JPEG", "JPEG2000", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "TGA",
+    "PCX", "ICO", "ICNS", "SGI", "PSD", "FITS", "DDS", "QOI",
 )  # fmt: skip
 """What Pillow may take a file for: pictures. EPS would be given to another program to run."""
 
