@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from qpgaze.errors import UsageError
 from qpgaze.recording.validation.protocol import CalibrationOutcome, Calibrator
+from qpgaze.viewing import Display, Rect
+
+if TYPE_CHECKING:
+    from qpgaze.recording.trackers import TobiiSource
 
 ELSEWHERE = {
     "gazepoint": "Gazepoint calibrates in its own Gazepoint Control; its window must be open "
@@ -58,6 +62,51 @@ class SimulatedCalibrator:
         """Hold nothing."""
 
 
+class TobiiCalibration:
+    """A Tobii tracker that calibrates itself, held until it is closed.
+
+    Parameters
+    ----------
+    source : TobiiSource
+        Not yet started.
+
+    Raises
+    ------
+    SourceError
+        If there is no tracker, or no library to reach it.
+    """
+
+    def __init__(self, source: TobiiSource) -> None:
+        self._source = source
+        source.start()
+        self._calibrator = source.calibrator()
+
+    @property
+    def name(self) -> str:
+        """Model of the tracker."""
+        return self._calibrator.name
+
+    def enter(self) -> None:
+        """Begin a new calibration."""
+        self._calibrator.enter()
+
+    def collect(self, x_adcs: float, y_adcs: float) -> bool:
+        """Gather gaze on a target, and tell whether the eyes were seen."""
+        return self._calibrator.collect(x_adcs, y_adcs)
+
+    def compute(self) -> CalibrationOutcome:
+        """Compute from all targets, and apply it."""
+        return self._calibrator.compute()
+
+    def leave(self) -> None:
+        """End calibration."""
+        self._calibrator.leave()
+
+    def close(self) -> None:
+        """Let go of the tracker."""
+        self._source.stop()
+
+
 def open_calibrator(spec: str) -> ClosableCalibrator:
     """Return the calibration of a tracker.
 
@@ -70,14 +119,19 @@ def open_calibrator(spec: str) -> ClosableCalibrator:
     ------
     UsageError
         If this tracker cannot be calibrated from here, with where it can.
+    SourceError
+        If the tracker cannot be reached.
     """
     kind, _, address = spec.partition(":")
     if spec == "simulated":
         return SimulatedCalibrator()
     if kind == "tobii":
-        from qpgaze.recording.validation.tobii import TobiiCalibrator
+        from qpgaze.recording.live import LiveSetup
+        from qpgaze.recording.trackers import TobiiSource
 
-        return TobiiCalibrator(address)
+        # Which place the gaze would have is all one here: none is mapped.
+        nowhere = Display(Rect(0.0, 0.0, 1.0, 1.0), 1.0, 1.0)
+        return TobiiCalibration(TobiiSource(LiveSetup(display=nowhere), address or None))
     if kind in ELSEWHERE:
         raise UsageError(ELSEWHERE[kind])
     raise UsageError(f"There is no tracker {spec!r}; expected tobii or simulated.")

@@ -19,7 +19,8 @@ def open_for_targets(spec: str, display: Display) -> tuple[Source, Callable[[Tar
     Parameters
     ----------
     spec : str
-        ``simulated``: eyes that look at the targets with a known error.
+        ``simulated`` or ``simulated:SEED``: eyes that look at the targets with a known error.
+        Otherwise as for :func:`qpgaze.recording.opening.open_source`.
     display : Display
 
     Returns
@@ -33,10 +34,17 @@ def open_for_targets(spec: str, display: Display) -> tuple[Source, Callable[[Tar
     UsageError
         If there is no such source.
     """
-    if spec == "simulated":
-        eyes = SimulatedEyes(upright(display))
+    from qpgaze.recording.live import LiveSetup
+    from qpgaze.recording.opening import open_source
+
+    kind, _, seed = spec.partition(":")
+    if kind == "simulated":
+        if seed and not (seed.isascii() and seed.isdigit()):
+            raise UsageError(f"Expected simulated[:SEED], but the seed '{seed}' is no number.")
+        eyes = SimulatedEyes(upright(display), seed=int(seed or 0))
         return eyes, eyes.look_at
-    raise UsageError(f"There is no source {spec!r}; expected simulated.")
+    # What QuPath shows is of no interest while the targets cover it.
+    return open_source(spec, LiveSetup(display=display), gaze_only=True), None
 
 
 def upright(display: Display) -> Display:
