@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
+from qpgaze import keys
 from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, is_ours
 from qpgaze.bridge.projects.staging import check_objects
 from qpgaze.bridge.shapecode import encode_shape, same_shape
@@ -123,17 +124,13 @@ def difference(one: SlideObject, other: SlideObject) -> str | None:
         if getattr(one, what) != getattr(other, what):
             return words
     if dict(one.metadata) != dict(other.metadata):
-        keys = sorted(
-            key
-            for key in {**one.metadata, **other.metadata}
-            if one.metadata.get(key) != other.metadata.get(key)
-        )
-        return "metadata " + ", ".join(f"'{key}'" for key in keys)
+        return _differing_texts(one.metadata, other.metadata)
     if not _alike_numbers(one.measurements, other.measurements):
         return "measurements"
     return None if _same_geometry(one, other) else "shape"
 
 
+_DECISIONS = {"here": "left as it is here", "copy": "taken from the copy"}
 _COMPARED = {
     "kind": "kind",
     "class_name": "class",
@@ -146,6 +143,14 @@ _COMPARED = {
     "z": "z-slice",
     "t": "time point",
 }
+
+
+def _differing_texts(one: Mapping[str, str], other: Mapping[str, str]) -> str:
+    differing = sorted(key for key in {**one, **other} if one.get(key) != other.get(key))
+    if keys.STATE in differing:  # what a person looks for first
+        states = [texts.get(keys.STATE, "none") for texts in (one, other)]
+        return f"review state ({states[0]} here, {states[1]} in the copy)"
+    return "metadata " + ", ".join(f"'{key}'" for key in differing)
 
 
 def _alike_numbers(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
@@ -239,9 +244,9 @@ class _Merging:
         elif changed_here and not changed_there:
             self.result.kept += 1
         elif changed_here and base is not None:
-            self._conflict(other, f"changed on both sides; another {what}")
+            self._conflict(other, f"changed on both sides, in {what}")
         else:
-            self._conflict(other, f"another {what}, and no record of what it was before")
+            self._conflict(other, f"differs in {what}, with no record of what it was before")
 
     def _is_new(self, other: SlideObject) -> bool:
         """Decide on an object that only the copy has."""
@@ -259,7 +264,7 @@ class _Merging:
             self._tell(self.result.conflicts, other, why)
             return False
         taken = self.prefer == "copy"
-        self._tell(self.result.decided, other, f"{why}; taken from {self.prefer}")
+        self._tell(self.result.decided, other, f"{why}; {_DECISIONS[self.prefer]}")
         if taken and other.id in self.here:
             self.result.change.append(other)
         return taken

@@ -102,8 +102,8 @@ def test_what_both_changed_is_listed_and_left(
     assert not report.clean
     assert first(report) == {"same": 2, "conflicts": 2}
     said = " ".join(told.why for told in report.copies[0].images[0].conflicts)
-    assert "metadata 'qpgaze state'" in said
-    assert "another shape" in said
+    assert "review state (accepted here, rejected in the copy)" in said
+    assert "in shape" in said
     assert people.tree(project) == before
     decided = collect(copy, into=project, prefer="copy")
     assert decided.clean
@@ -294,7 +294,7 @@ def test_the_verb(
     assert said["copies"][0]["images"][0]["conflicts"][0]["id"] == str(ONE)
     assert run(words) == 1
     out = capsys.readouterr().out
-    assert "Conflict: Tumor in image 1: another shape" in " ".join(out.split())
+    assert "Conflict: Tumor in image 1: differs in shape" in " ".join(out.split())
     assert run([*words, "--prefer", "here"]) == 0
     shutil.rmtree(copy)
     assert run(words) == 2

@@ -173,7 +173,7 @@ def test_what_nobody_has_a_record_of_is_told_so() -> None:
     moved = edit(made(4), "move")
     assert moved is not None
     found = merge_objects([made(4)], [moved])
-    assert found.conflicts[0].why == "another shape, and no record of what it was before"
+    assert found.conflicts[0].why == "differs in shape, with no record of what it was before"
 
 
 def test_two_objects_of_one_id_are_told() -> None:
