@@ -123,23 +123,6 @@ def _find_monitor(
     return picked, monitor
 
 
-def choose_on_screen(wish: MonitorWish, *, folder: Path | None = None) -> ChosenMonitor:
-    """Find, or ask for, the monitor that carries the tracker, and remember it.
-
-    Raises
-    ------
-    QpgazeError
-        If there is no window, no such monitor, or the person cancelled.
-    """
-    from qpgaze.recording.validation.window import open_toolkit
-
-    root = open_toolkit()
-    try:
-        return _find_monitor(root, wish, folder)[0]
-    finally:
-        root.destroy()
-
-
 OpenSource = Callable[[Display], tuple[Source, "Callable[[Target], None] | None"]]
 """Opens the source of gaze for a display; simulated eyes are told where to look."""
 

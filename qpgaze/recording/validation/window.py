@@ -242,7 +242,7 @@ def choose_monitor(root: tkinter.Tk, monitors: Sequence[Monitor]) -> Monitor | N
     for number, monitor in enumerate(monitors, 1):
         window = tkinter.Toplevel(root, background=BACKGROUND)
         box = toolkit_bounds(monitor)
-        _draw_number(_cover(window, box), box, monitor, number)
+        _draw_number(_cover(window, box, whole=sys.platform != "darwin"), box, monitor, number)
         window.bind("<Key>", lambda event: key(event.keysym))
         window.bind("<Button-1>", partial(_clicked, key, number))
         windows.append(window)
@@ -294,11 +294,12 @@ def _draw_number(canvas: Any, box: Rect, monitor: Monitor, number: int) -> None:
         canvas.create_text(box.width / 2, height * share, text=text, font=font, fill=INK)
 
 
-def _cover(window: Any, box: Rect) -> Any:
+def _cover(window: Any, box: Rect, *, whole: bool = True) -> Any:
     """Lay a window over a whole monitor and return a canvas that fills it.
 
     Windows: no frame, for full screen goes to the main monitor. Elsewhere the window manager is
-    asked for full screen; where there is none the window simply has the monitor's size.
+    asked for full screen; where there is none the window simply has the monitor's size. Several
+    windows at once are not `whole` on macOS: each would slide away to a desktop of its own.
     """
     import tkinter
 
@@ -306,7 +307,7 @@ def _cover(window: Any, box: Rect) -> Any:
     window.attributes("-topmost", True)
     if sys.platform == "win32":
         window.overrideredirect(True)
-    else:
+    elif whole:
         window.update_idletasks()
         window.attributes("-fullscreen", True)
     canvas = tkinter.Canvas(window, background=BACKGROUND, highlightthickness=0)
