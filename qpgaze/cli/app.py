@@ -34,6 +34,7 @@ VERBS: dict[str, Verb] = {
     "validate": Verb("session", "validate", "Find every problem in a recorded session."),
     "import": Verb("session", "import_", "Make a session from another recorder's table."),
     "session": Verb("record", "session", "Mend recorded sessions."),
+    "doctor": Verb("doctor", "doctor", "Explain what recording still needs, and how to get it."),
     "sample": Verb("sample", "sample", "Rebuild the sample slides, truth and sessions."),
 }
 

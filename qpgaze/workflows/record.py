@@ -15,7 +15,7 @@ from qpgaze.errors import QpgazeError, SessionError, UsageError, WireError
 from qpgaze.model import Event
 from qpgaze.recording.live import LiveSetup
 from qpgaze.recording.live_recorder import Outcome, Recording, Told, record_live
-from qpgaze.recording.opening import open_source
+from qpgaze.recording.opening import SOURCES, open_source
 from qpgaze.recording.validation.settings import Settings, load_settings
 from qpgaze.recording.watch_end import Ending
 from qpgaze.session import sessions_dir
@@ -116,7 +116,8 @@ def record_session(
     hook = _hook_file(os.environ)
     folder = session_folder_of(options, hook)
     settings = load_settings(options.settings)
-    display = None if kind in RECORDED else chosen_display(settings, needed=kind != "mouse")
+    no_screen = kind in RECORDED or kind not in SOURCES  # opening it will say so
+    display = None if no_screen else chosen_display(settings, needed=kind != "mouse")
     setup = LiveSetup(
         display=display,
         pseudonym=options.reader,

@@ -1,0 +1,148 @@
+"""The doctor: the same checks in the same order, whatever is there, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import struct
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from qpgaze.bridge.projects.detect_qupath import Found
+from qpgaze.cli.app import run
+from qpgaze.recording.validation.settings import LastValidation, Settings, save_settings
+from qpgaze.wire import StandIn
+from qpgaze.workflows import doctor as doctor_module
+from qpgaze.workflows.doctor import Check, examine, machines_of, to_json
+
+NAMES = [
+    "Python", "tracker library", "settings", "monitor", "calibration", "window", "QuPath", "Java",
+    "hook", "port", "discovery", "disk",
+]  # fmt: skip
+
+
+def nothing() -> Found:
+    return Found(None, "", False, "no QuPath was found")
+
+
+def look(tmp_path: Path, qupath: object = nothing) -> dict[str, Check]:
+    checks = examine(
+        tmp_path,
+        settings=tmp_path / "settings",
+        hooks=(tmp_path / "hooks",),
+        qupath=qupath,  # type: ignore[arg-type]
+    )
+    assert [c.name for c in checks] == NAMES
+    return {c.name: c for c in checks}
+
+
+def test_a_bare_computer(tmp_path: Path) -> None:
+    checks = look(tmp_path)
+    for name in ("monitor", "calibration", "QuPath", "hook"):
+        assert checks[name].state == "missing", name
+        assert checks[name].how
+    for name in ("Python", "settings", "port", "discovery", "disk"):
+        assert checks[name].state == "ok", name
+    assert to_json(tuple(checks.values()))["ready"] is False
+
+
+def test_no_library_for_trackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_module, "LIBRARIES", {"no_such_module": ("none", "nothing")})
+    check = look(tmp_path)["tracker library"]
+    assert check.state == "missing"
+    assert "pip install 'qpgaze[tobii]'" in check.how
+
+
+def test_a_running_hook(tmp_path: Path) -> None:
+    with StandIn(folder=tmp_path / "hooks", software="0.1", qupath="0.6.0"):
+        check = look(tmp_path)["hook"]
+    assert (check.state, check.text) == ("ok", "0.6.0 with hook 0.1, 0 images open")
+
+
+def test_a_hook_of_another_version(tmp_path: Path) -> None:
+    with StandIn(folder=tmp_path / "hooks", version=99):
+        check = look(tmp_path)["hook"]
+    assert check.state == "missing"
+    assert "version 99" in check.text
+
+
+@pytest.mark.parametrize(("hours", "state"), [(0.5, "ok"), (30.0, "note")])
+def test_a_validation_and_its_age(tmp_path: Path, hours: float, state: str) -> None:
+    at = datetime.now(timezone.utc) - timedelta(hours=hours)
+    last = LastValidation(at, {"accuracy_deg": 0.44})
+    save_settings(Settings(validation=last), tmp_path / "settings")
+    check = look(tmp_path)["calibration"]
+    assert check.state == state
+    assert "0.44 deg" in check.text
+
+
+def test_damaged_settings_are_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / "settings.json").write_text("{", "utf-8")
+    check = look(tmp_path)["settings"]
+    assert check.state == "missing"
+    assert "Delete" in check.how
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = SimpleNamespace(free=5 << 20)
+    monkeypatch.setattr(doctor_module.shutil, "disk_usage", lambda _path: usage)
+    assert look(tmp_path)["disk"].state == "missing"
+
+
+ELF = b"\x7fELF" + bytes(14)
+PE = b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0"
+FAT = struct.pack(">4sI", b"\xca\xfe\xba\xbe", 2) + struct.pack(">I16xI16x", 0x01000007, 0x0100000C)
+
+
+@pytest.mark.parametrize(
+    ("head", "machines"),
+    [
+        (ELF + struct.pack("<H", 0x3E), {"x86_64"}),
+        (ELF + struct.pack("<H", 0xB7), {"arm64"}),
+        (PE + struct.pack("<H", 0x8664), {"x86_64"}),
+        (PE + struct.pack("<H", 0xAA64), {"arm64"}),
+        (b"\xcf\xfa\xed\xfe" + struct.pack("<I", 0x0100000C), {"arm64"}),
+        (FAT, {"x86_64", "arm64"}),
+        (b"", set()),
+        (b"\x7fELF", set()),
+        (b"MZ", set()),
+    ],
+)
+def test_the_kind_of_java(tmp_path: Path, head: bytes, machines: set[str]) -> None:
+    (tmp_path / "libjvm").write_bytes(head)
+    assert machines_of(tmp_path / "libjvm") == machines
+
+
+def test_java_of_another_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = tmp_path / "QuPath/lib/runtime/lib/server/libjvm.so"
+    library.parent.mkdir(parents=True)
+    library.write_bytes(ELF + struct.pack("<H", 0xB7))
+    monkeypatch.setattr(doctor_module.platform, "machine", lambda: "AMD64")
+    check = look(tmp_path, lambda: Found(tmp_path / "QuPath", "0.6.0", True, ""))["Java"]
+    assert (check.state, check.text) == ("note", "QuPath's Java is arm64")
+    assert "x86_64" in check.how
+    library.unlink()
+    gone = look(tmp_path, lambda: Found(tmp_path / "QuPath", "0.6.0", True, ""))["Java"]
+    assert gone.state == "missing"
+
+
+def test_the_verb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checks = (Check("disk", "missing", "x [b]y[/b] " * 20, "Do so."), Check("port", "ok", "fine"))
+    monkeypatch.setattr(doctor_module, "examine", lambda _folder: checks)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["doctor", str(tmp_path)]) == 1
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert "[b]y[/b]" in text
+    assert "1 of 2 are missing." in text
+    assert run(["doctor", "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert (said["qpgaze"], said["ready"]) == ("doctor", False)
+    assert said["checks"][1] == {"name": "port", "state": "ok", "text": "fine", "how": ""}
+    monkeypatch.setattr(doctor_module, "examine", lambda _folder: checks[1:])
+    assert run(["doctor"]) == 0
