@@ -165,17 +165,10 @@ def collect_projects(
     ProjectError, SessionError
         If a project cannot be read or written; nothing was changed then.
     """
+    options: dict[str, Any] = {"backend": backend, "allow_hosts": allow_hosts}
     with contextlib.ExitStack() as opened:
-
-        def enter(path: str | PathLike[str], *, write: bool) -> Project:
-            return opened.enter_context(
-                open_project(
-                    path, mode="r+" if write else "r", backend=backend, allow_hosts=allow_hosts
-                )
-            )
-
-        project = enter(into, write=True)
-        others = [enter(path, write=False) for path in copies]
+        project = opened.enter_context(open_project(into, mode="r+", **options))
+        others = [opened.enter_context(open_project(path, **options)) for path in copies]
         _refuse_itself(project, others)
         report = CollectReport(str(project.path), dry_run)
         shelf = SessionShelf(project.path.parent)
@@ -253,6 +246,7 @@ class _Collecting:
         except QpgazeError as error:
             found.unmatched.append((theirs.id, theirs.name, f"{why}; not added: {error}"))
             return
+        _take_words(mine, theirs)
         image = self._merge(mine, theirs, records)
         image.new = True
         found.images.append(image)
@@ -310,6 +304,16 @@ def _other_facts(mine: Entry, theirs: Entry) -> list[str]:
         said = ", ".join(f"{key} = {value}" for key, value in sorted(other.items()))
         notes.append(f"Image {mine.id} {mine.name}: in the copy its metadata say {said}.")
     return notes
+
+
+def _take_words(mine: Entry, theirs: Entry) -> None:
+    """Give a new image what people wrote about it in the copy."""
+    from qpgaze.bridge.projects.folder_entry import FolderEntry
+
+    if isinstance(mine, FolderEntry) and isinstance(theirs, FolderEntry):
+        for key in ("description", "tags"):
+            if key in theirs.raw:
+                mine.raw[key] = theirs.raw[key]
 
 
 def _image_type(entry: Entry) -> str:

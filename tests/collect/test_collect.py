@@ -196,6 +196,7 @@ def test_images_are_matched_by_id_and_image_never_by_id_alone(
     other = people.picture(tmp_path / "other" / "else.png", 7, (301, 200))
     raw["images"][0]["serverBuilder"]["uri"] = other.as_uri()
     raw["images"][0]["imageName"] = "else.png"
+    raw["images"][0]["description"] = "seen twice"
     raw["images"][1]["entryID"] = 5
     file.write_text(json.dumps(raw), "utf-8")
     (copy / "data" / "2").rename(copy / "data" / "5")
@@ -211,6 +212,8 @@ def test_images_are_matched_by_id_and_image_never_by_id_alone(
     assert added.clean
     assert [one.entry for one in added.copies[0].images if one.new] == ["3"]
     assert TWO in people.objects(project, "3")
+    written = json.loads((project / "project.qpproj").read_text("utf-8"))
+    assert written["images"][2]["description"] == "seen twice"
     settled = people.tree(project)
     again = collect(copy, into=project, add_images=True)
     assert not any(one.new for one in again.copies[0].images)

@@ -195,6 +195,16 @@ def test_a_project_that_moved_along_is_written_whole(study: Callable[..., Path])
     assert "D:" not in json.dumps(raw)
 
 
+def test_what_lay_on_another_computer_may_be_here(study: Callable[..., Path]) -> None:
+    project = study("a.png")
+    elsewhere(project, {"1": "file://nas/share/slides/a.png"})
+    report = relink_project(project)
+    assert statuses(report) == ["not opened"]
+    assert "another computer (nas)" in report.images[0].why
+    assert relink_project(project, look_in=[project.parent / "slides"]).complete
+    assert paths_of(project) == [project.parent / "slides" / "a.png"]
+
+
 def test_while_one_is_lost_the_project_keeps_its_old_place(study: Callable[..., Path]) -> None:
     project = study("a.png", "b.png")
     old = "file:/D:/study/qupath/project.qpproj"

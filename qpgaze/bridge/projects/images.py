@@ -184,8 +184,7 @@ def find_image(
     project_file : Path
         Where the project is now.
     project_uri : str or None
-        Where the project file says it is; when it moved together with its slides, they are found
-        at the same place relative to it.
+        Where the project file says it is: slides that moved along lie alike relative to it.
     allow_hosts : collection of str
         Computers, besides the project's own, whose shares may be opened.
 

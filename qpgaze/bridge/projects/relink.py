@@ -26,11 +26,18 @@ from qpgaze.bridge.projects.relink_facts import (
     file_facts,
     has_checksum,
     known_checksum,
+    picture_size,
 )
 from qpgaze.bridge.projects.relink_json import replace_uris
 from qpgaze.bridge.projects.relink_judging import Candidate, choose, folders_alike
 from qpgaze.bridge.projects.relink_search import Search, search_folders
-from qpgaze.bridge.projects.uris import parse_uri, plain_name, same_place, uri_from_path
+from qpgaze.bridge.projects.uris import (
+    names_device,
+    parse_uri,
+    plain_name,
+    same_place,
+    uri_from_path,
+)
 from qpgaze.bridge.projects.writes import write_and_note
 from qpgaze.errors import ProjectError, SlideError, UsageError
 
@@ -116,7 +123,9 @@ class _Place:
 
     @property
     def lost(self) -> bool:
-        return self.report.status == MISSING and self.path is not None
+        """Whether it is to be looked for; what is on another computer may be here as well."""
+        wanted = self.report.status in (MISSING, NOT_OPENED)
+        return wanted and self.path is not None and not names_device(self.path)
 
     def size(self) -> tuple[int, int] | None:
         """Return the pixels of this file, where the project's record is of the file itself."""
@@ -344,7 +353,7 @@ def _compare(place: _Place, path: Path) -> Candidate:
         same_content = has_checksum(path, checksum)
     elif place.facts is not None:
         same_content = file_facts(path).samples == place.facts.samples
-    recorded, found = place.size(), _picture_size(path)
+    recorded, found = place.size(), picture_size(path)
     return Candidate(
         path=path.absolute(),
         folders_alike=folders_alike(place.path, path.absolute()),
@@ -352,16 +361,6 @@ def _compare(place: _Place, path: Path) -> Candidate:
         same_content=same_content,
         size_px=found,
     )
-
-
-def _picture_size(path: Path) -> tuple[int, int] | None:
-    from qpgaze.slides import open_slide
-
-    try:
-        with open_slide(path) as slide:
-            return slide.width_px, slide.height_px
-    except SlideError:  # no picture, or of a kind that only QuPath reads
-        return None
 
 
 def _is_file(path: Path) -> bool:

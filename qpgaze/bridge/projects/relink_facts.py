@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from qpgaze.bridge.projects.files import Change, Snapshot, read_file
-from qpgaze.errors import ProjectError
+from qpgaze.errors import ProjectError, SlideError
 
 VERSION: Final = 1
 FILE: Final = "images.json"
@@ -94,6 +94,17 @@ def has_checksum(path: Path, checksum: tuple[str, str]) -> bool:
     except OSError as error:
         raise ProjectError(f"{path} cannot be read: {error.strerror or error}.") from error
     return digest.hexdigest() == checksum[1]
+
+
+def picture_size(path: Path) -> tuple[int, int] | None:
+    """Return width and height of a slide, level 0, None where it is no picture that we read."""
+    from qpgaze.slides import open_slide
+
+    try:
+        with open_slide(path) as slide:
+            return slide.width_px, slide.height_px
+    except SlideError:  # no picture, or of a kind that only QuPath reads
+        return None
 
 
 class RememberedImages:
