@@ -5,11 +5,13 @@
  * Without a window: QuPath script -p project.qpproj -i IMAGE -s -a OUT.geojson import_geojson.groovy
  *
  * An object whose id the image has already is left as it is, so running it twice adds nothing twice.
+ * A feature that this QuPath cannot read is named and left out; the others are imported. So cells,
+ * tiles, TMA cores and lines of several pieces, which qpgaze does not write itself, come in here.
  * Nothing is saved here (but for -s): look at the objects first, then File > Save.
  */
 
 import qupath.lib.io.GsonTools
-import qupath.lib.io.PathIO
+import qupath.lib.objects.PathObject
 
 import java.util.concurrent.FutureTask
 
@@ -30,7 +32,7 @@ def hierarchy = imageData.getHierarchy()
 def known = [:]
 hierarchy.getAllObjects(false).each { known[it.getID()] = it }
 
-def objects = PathIO.readObjects(file)
+def objects = readObjects(file)
 restoreMetadata(file, objects)
 
 int added = 0
@@ -73,7 +75,8 @@ File chooseFile(args) {
         def chooser = new javafx.stage.FileChooser()
         chooser.setTitle("GeoJSON of qpgaze")
         chooser.getExtensionFilters().add(
-            new javafx.stage.FileChooser.ExtensionFilter("GeoJSON", "*.geojson", "*.json"))
+            new javafx.stage.FileChooser.ExtensionFilter(
+                "GeoJSON", "*.geojson", "*.json", "*.geojson.gz"))
         return chooser.showOpenDialog(null)
     } as java.util.concurrent.Callable<File>)
     if (javafx.application.Platform.isFxApplicationThread())
@@ -83,10 +86,43 @@ File chooseFile(args) {
     return ask.get()
 }
 
+/* One feature after the other: QuPath 0.6 gives up the whole file for one bad ring. */
+List readObjects(File file) {
+    def gson = GsonTools.getInstance()
+    def json = gson.fromJson(readText(file), com.google.gson.JsonElement)
+    if (json.isJsonObject() && json.has("features"))
+        json = json.get("features")
+    def found = []
+    (json.isJsonArray() ? json : [json]).eachWithIndex { feature, place ->
+        try {
+            def object = gson.fromJson(feature, PathObject)
+            if (object.isRootObject())
+                found.addAll(object.getChildObjects())
+            else if (object.getROI() == null || object.getROI().isEmpty())
+                throw new IllegalArgumentException("its shape is empty")
+            else
+                found << object
+        } catch (Exception e) {
+            def name = ""
+            try { name = feature.get("properties").get("name").getAsString() } catch (Exception ignored) { }
+            println "Left out feature ${place + 1} ${name}: ${e.getMessage()}"
+        }
+    }
+    return found
+}
+
+/* Unpacked where the file is a .gz. */
+String readText(File file) {
+    file.withInputStream { raw ->
+        def stream = file.getName().endsWith(".gz") ? new java.util.zip.GZIPInputStream(raw) : raw
+        return stream.getText("UTF-8")
+    }
+}
+
 /* QuPath 0.4 reads an object's metadata from no GeoJSON: set what the file says. */
 void restoreMetadata(File file, objects) {
     def said = [:]
-    def features = [GsonTools.getInstance().fromJson(file.getText("UTF-8"), Object)]
+    def features = [GsonTools.getInstance().fromJson(readText(file), Object)]
     while (!features.isEmpty()) {
         def feature = features.pop()
         if (feature instanceof List) {

@@ -45,3 +45,10 @@ def test_a_case_is_the_same_wherever_it_runs(fuzzer: ModuleType) -> None:
     files = fuzzer.corpus(HERE.parent / "data" / "qupath")
     for index in range(20):
         assert fuzzer.make_case(1, index, files) == fuzzer.make_case(1, index, files)
+
+
+@pytest.mark.parametrize("index", [46420, 50295])
+def test_cases_that_failed_once(fuzzer: ModuleType, index: int) -> None:
+    """A rectangle with a corner that is no number came out without a shape."""
+    files = fuzzer.corpus(HERE.parent / "data" / "qupath")
+    assert fuzzer.run_case(2026, index, files) == "qpdata refused"

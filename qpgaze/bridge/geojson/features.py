@@ -223,6 +223,9 @@ def _class(value: Any, report: GeoJsonReport) -> str | None:
         return None
     if kind is not dict:
         raise BadFeature("its classification is neither text nor JSON object")
+    only = value.get("name") if len(value) == 2 else None
+    if type(only) is str and only in report.class_colors and type(value.get("color")) is list:
+        return only  # most features of a file share a few classes
     names = value.get("names")
     if type(names) is list and names:
         parts = list(names)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -81,28 +83,25 @@ def import_geojson(
     """
     read = GeoJsonReport()
     there = {item.id: item for item in entry.objects()}
-    fresh: list[Found] = []
-    known: list[Found] = []
-    bad: list[Refusal] = []
-    taken: dict[UUID, str] = {}
-    for found in read_geojson(path, report=read, collect=True):
-        item = found.object
-        first = taken.setdefault(item.id, found.number)
-        if first != found.number:
-            bad.append(Refusal(found.number, item.name, f"it bears the id of feature {first}"))
-        elif item.id in there:
-            known.append(found)
+    with _no_cyclic_garbage():
+        fresh, known, bad = _sorted_out(path, read, there)
+        swap = known if replace else []
+        bad += _faults(swap)
+        if not bad:
+            bad = _staged_or_faults(entry, fresh)
         else:
-            fresh.append(found)
-    swap = known if replace else []
-    bad = sorted([*read.refused, *bad, *_faults([*fresh, *swap])], key=_in_the_file)
-    if bad and not skip_refused:
-        raise _refusal(path, bad, read.objects + len(read.refused))
-    lost = {refusal.number for refusal in bad}
-    added = _without_orphans([found for found in fresh if found.number not in lost], there, bad)
-    swapped = [found.object for found in swap if found.number not in lost]
-    entry.add(added)
-    entry.replace(swapped)
+            bad += _faults(fresh)
+        if bad:
+            bad.sort(key=_in_the_file)
+            if not skip_refused:
+                raise _refusal(path, bad, read.objects + len(read.refused))
+            lost = {refusal.number for refusal in bad}
+            swap = [found for found in swap if found.number not in lost]
+            fresh = _without_orphans([one for one in fresh if one.number not in lost], there, bad)
+            entry.add([found.object for found in fresh])
+        entry.replace([found.object for found in swap])
+    added = [found.object for found in fresh]
+    swapped = [found.object for found in swap]
     used = {item.class_name for item in (*added, *swapped) if item.class_name is not None}
     colors = read.class_colors
     project.add_classes({name: colors[name] for name in colors if name in used})
@@ -114,6 +113,50 @@ def import_geojson(
         mended=read.mended,
         unknown=read.unknown,
     )
+
+
+@contextmanager
+def _no_cyclic_garbage() -> Iterator[None]:
+    """Keep Python from searching a hundred thousand fresh objects for rings again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _sorted_out(
+    path: Path, report: GeoJsonReport, there: Mapping[UUID, SlideObject]
+) -> tuple[list[Found], list[Found], list[Refusal]]:
+    """Return what is new to the image, what it has already, and what cannot be read."""
+    fresh: list[Found] = []
+    known: list[Found] = []
+    bad: list[Refusal] = []
+    taken: dict[UUID, str] = {}
+    for found in read_geojson(path, report=report, collect=True):
+        item = found.object
+        first = taken.setdefault(item.id, found.number)
+        if first != found.number:
+            bad.append(Refusal(found.number, item.name, f"it bears the id of feature {first}"))
+        elif item.id in there:
+            known.append(found)
+        else:
+            fresh.append(found)
+    return fresh, known, [*report.refused, *bad]
+
+
+def _staged_or_faults(entry: Entry, found: list[Found]) -> list[Refusal]:
+    """Stage objects; where the store refuses one, none is staged and each fault is named."""
+    try:
+        entry.add([one.object for one in found])
+    except ProjectError:
+        faults = _faults(found)
+        if not faults:
+            raise
+        return faults
+    return []
 
 
 def _in_the_file(refusal: Refusal) -> tuple[int, ...]:
@@ -140,14 +183,14 @@ def _faults(found: list[Found]) -> list[Refusal]:
 
 
 def _without_orphans(
-    found: Iterable[Found], there: dict[UUID, SlideObject], bad: list[Refusal]
-) -> list[SlideObject]:
+    found: Iterable[Found], there: Mapping[UUID, SlideObject], bad: list[Refusal]
+) -> list[Found]:
     """Leave out what lies under a refused object; parents come before their children."""
-    kept: dict[UUID, SlideObject] = {}
+    kept: dict[UUID, Found] = {}
     for one in found:
         item = one.object
         if item.parent is None or item.parent in kept or item.parent in there:
-            kept[item.id] = item
+            kept[item.id] = one
         else:
             bad.append(Refusal(one.number, item.name, "it lies under a refused feature"))
     return list(kept.values())

@@ -59,7 +59,10 @@ def ellipse(x: float, y: float, x2: float, y2: float) -> BaseGeometry:
 
 def _boxes(shapes: Sequence[Any]) -> Any:
     x, y, x2, y2 = np.array(shapes, dtype=np.float64).T
-    return shapely.box(x, y, x2, y2)
+    boxes = shapely.box(x, y, x2, y2)
+    if shapely.is_missing(boxes).any():  # what shapely makes of NaN
+        raise ValueError("a corner is no number")
+    return boxes
 
 
 def _ellipses(shapes: Sequence[Any]) -> Any:

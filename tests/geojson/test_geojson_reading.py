@@ -1,0 +1,371 @@
+"""GeoJSON read from files: real exports, every top level, mended shapes, damage."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qpgaze.bridge.geojson import (
+    GeoJsonReport,
+    from_geojson,
+    read_geojson,
+    scanning,
+    to_geojson,
+    write_geojson,
+)
+from qpgaze.bridge.geojson.reading import read_stream
+from qpgaze.bridge.geojson.shapes import read_shapes
+from qpgaze.bridge.qpdata import read_qpdata
+from qpgaze.errors import ProjectError, UsageError
+from qpgaze.model import SlideObject
+
+REAL = Path(__file__).resolve().parent.parent / "data" / "qupath"
+Make = Callable[..., SlideObject]
+Write = Callable[..., Path]
+
+SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]]]}
+
+
+def read(path: Path, **options: Any) -> list[SlideObject]:
+    return [found.object for found in read_geojson(path, **options)]
+
+
+def test_a_real_export_says_what_the_data_say() -> None:
+    """QuPath 0.5.1 wrote both; only an annotation of no width and no height is refused."""
+    report = GeoJsonReport()
+    path = REAL / "qupath_0.5.1tma.geojson.gz"
+    found = list(read_geojson(path, report=report, collect=True))
+    came = {one.object.id: one.object for one in found}
+    meant = read_qpdata((REAL / "v0.5.1tma.qpdata").read_bytes()).objects
+    assert len(meant) == len(came) + 1 == 88
+    assert [one.why for one in report.refused] == ["its shape has no area"]
+    assert report.unknown == {"properties.isMissing": 6}
+    assert sum(one.nucleus is not None for one in found) == 33
+    for item in meant:
+        if item.geometry.area == 0 and item.geometry.geom_type == "Polygon":
+            continue
+        other = came[item.id]
+        for what in ("kind", "class_name", "color", "name", "description", "locked", "is_ellipse"):
+            assert getattr(other, what) == getattr(item, what)
+        assert (other.c, other.z, other.t) == (item.c, item.z, item.t)
+        assert dict(other.metadata) == dict(item.metadata)
+        assert other.measurements == pytest.approx(dict(item.measurements), rel=1e-4, nan_ok=True)
+        assert other.geometry.bounds == pytest.approx(item.geometry.bounds, abs=0.0051)
+
+
+def test_the_newest_qupath_writes_metadata_twice() -> None:
+    path = REAL / "qupath_0.7.0tma.geojson.gz"
+    objects = read(path, collect=True)
+    assert len(objects) == 87
+    assert any(item.description for item in objects)
+
+
+def test_of_a_key_written_twice_the_last_counts(write: Write) -> None:
+    text = '[{"geometry": null, "properties": {"metadata": {"a": "1"}, "metadata": {"b": "2"}}}]'
+    (item,) = read(write(text))
+    assert item.metadata == {"b": "2"}
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["geojson/dlup_qupath05.geojson"])
+def test_exports_of_others(shared_data: Path, name: str) -> None:
+    objects = read(shared_data / "qupath" / name)
+    assert objects
+    assert all(item.geometry.is_valid and item.geometry.area > 0 for item in objects)
+
+
+def test_every_top_level_reads_alike(write: Write) -> None:
+    one = {"type": "Feature", "geometry": SQUARE, "properties": {"name": "a"}}
+    text = json.dumps(one)
+    for whole in (
+        text,
+        f"[{text}]",
+        f'{{"type": "FeatureCollection", "features": [{text}]}}',
+        f' \n{{"features" : [ {text} ] , "type": "FeatureCollection", "x": [1, {{"y": "]}}"}}]}}\t',
+        f"\ufeff[{text}]",
+    ):
+        assert [item.name for item in read(write(whole))] == ["a"]
+    for nothing in ("[]", '{"type": "FeatureCollection", "features": []}'):
+        assert read(write(nothing)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "begins with neither"),
+        ("5", "begins with neither"),
+        ("{}", "no GeoJSON that QuPath reads"),
+        ('{"type": "Polygon", "coordinates": []}', "no GeoJSON that QuPath reads"),
+        ("[{}", "is cut"),
+        ('[{"a": "', "is cut"),
+        ("[{}] x", "goes on after its end"),
+        ("[{} {}]", "expected"),
+        ('[{"a" 1}]', "is damaged"),
+        ("[5]", "Expected a Feature"),
+        ('[{"properties": {"name": []}}]', "its name is no text"),
+        ('[{"properties": {"isLocked": "yes"}}]', "isLocked"),
+        ('[{"properties": {"color": "red"}}]', "no colour"),
+        ('[{"properties": {"classification": 5}}]', "classification"),
+        ('[{"properties": {"childObjects": 5}}]', "childObjects"),
+        ('[{"properties": {"metadata": 5}}]', "metadata"),
+        ('[{"geometry": {"type": "Point", "coordinates": [1e999, 1]}}]', "no numbers"),
+        ('[{"geometry": {"type": "Point", "coordinates": [NaN, 1]}}]', "no numbers"),
+        ('[{"geometry": {"type": "Point", "coordinates": [true, 1]}}]', "no numbers"),
+        ('[{"geometry": {"type": "Point", "coordinates": [1e39, 1]}}]', "out of all bounds"),
+        ('[{"geometry": {"type": "Point"}}]', "no coordinates"),
+        ('[{"geometry": {"coordinates": [1, 2]}}]', "no type"),
+        ('{"features": [], "features": []}', "twice"),
+        ("[" + "[" * 100_000, "cut|deep"),
+        ("[" + "1" * 5000 + "]", "damaged"),
+    ],
+)
+def test_damage_is_said(write: Write, text: str, words: str) -> None:
+    with pytest.raises(ProjectError, match=words):
+        read(write(text))
+
+
+def test_other_files_are_refused(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="no UTF-8"):
+        read(write(b'[{"properties": {"name": "\xfc"}}]'))
+    with pytest.raises(ProjectError, match="cannot be read"):
+        read(write(gzip.compress(b"[]" * 1000)[:-9], "in.gz"))
+    with pytest.raises(ProjectError, match="no file"):
+        read(tmp_path / "none.geojson")
+    with pytest.raises(ProjectError, match="cannot be read"):
+        read(tmp_path)
+
+
+def test_a_feature_without_end_is_refused_at_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "BLOCK", 64)
+    monkeypatch.setattr(scanning, "MOST_CHARACTERS", 1000)
+
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def read(self, size: int = -1) -> bytes:
+            self.given += size
+            return b"[" * size
+
+    file = Endless()
+    with pytest.raises(ProjectError, match="single value"):
+        list(read_stream(file, "endless"))  # type: ignore[arg-type]
+    assert file.given < 10_000
+
+
+class Counted(io.BytesIO):
+    """Says how far a reader was ahead of what it had given back."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(text)
+        self.given = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        block = super().read(size)
+        self.given += len(block)
+        return block
+
+
+def test_reading_holds_a_block_and_a_batch_only() -> None:
+    feature = json.dumps({"type": "Feature", "geometry": SQUARE, "properties": {"name": "x" * 900}})
+    file = Counted(("[" + ",".join([feature] * 20_000) + "]").encode())
+    each = len(feature) + 1
+    for done, _ in enumerate(read_stream(file, "file"), 1):
+        assert file.given - done * each <= 2 * scanning.BLOCK + 2048 * each
+
+
+@given(st.integers(1, 40), st.data())
+def test_a_window_of_any_size_reads_the_same(block: int, data: st.DataObject) -> None:
+    value = st.recursive(
+        st.none() | st.integers(-5, 5) | st.text(max_size=6) | st.just('q"\\]}'),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+        max_leaves=8,
+    )
+    items = data.draw(st.lists(value, max_size=6))
+    text = json.dumps({"x": items, "features": items, "y": 1}, ensure_ascii=False)
+    kept = scanning.BLOCK
+    scanning.BLOCK = block  # type: ignore[misc]
+    try:
+        assert list(scanning.scan_features(io.BytesIO(text.encode()), "f", {})) == items
+    finally:
+        scanning.BLOCK = kept  # type: ignore[misc]
+
+
+def ring(*corners: tuple[float, float]) -> list[list[float]]:
+    return [list(corner) for corner in corners]
+
+
+@pytest.mark.parametrize(
+    ("geometry", "kind", "area"),
+    [
+        ({"type": "Polygon", "coordinates": [ring((0, 0), (4, 4), (4, 0), (0, 4))]}, "Multi", 8),
+        ({"type": "Polygon", "coordinates": [ring((0, 0), (4, 0), (4, 4), (0, 4))]}, "Poly", 16),
+        (
+            {
+                "type": "Polygon",
+                "coordinates": [ring((0, 0), (0, 4), (4, 4), (4, 4), (4, 0), (0, 0))],
+            },
+            "Poly",
+            16,
+        ),
+        (
+            {
+                "type": "Polygon",
+                "coordinates": [ring((0, 0), (4, 0), (4, 4), (0, 4)), ring((1, 1))],
+            },
+            "Poly",
+            16,
+        ),
+        (
+            {
+                "type": "Polygon",
+                "coordinates": [
+                    ring((0, 0), (9, 0), (9, 9), (0, 9), (0, 0)),
+                    ring((2, 2), (12, 2), (12, 5), (2, 5), (2, 2)),
+                ],
+            },
+            "Poly",
+            81 - 21,
+        ),
+        (
+            {
+                "type": "MultiPolygon",
+                "coordinates": [
+                    [ring((0, 0), (4, 0), (4, 4), (0, 4), (0, 0))],
+                    [ring((2, 0), (6, 0), (6, 4), (2, 4), (2, 0))],
+                    [ring((7, 7), (8, 8), (7, 7))],
+                ],
+            },
+            "Poly",
+            24,
+        ),
+        (
+            {
+                "type": "GeometryCollection",
+                "geometries": [
+                    SQUARE,
+                    {"type": "Polygon", "coordinates": [ring((20, 0), (24, 0), (24, 4))]},
+                ],
+            },
+            "Multi",
+            89,
+        ),
+        ({"type": "MultiLineString", "coordinates": [ring((0, 0), (3, 3))]}, "LineString", 0),
+    ],
+)
+def test_shapes_are_mended(geometry: Any, kind: str, area: float) -> None:
+    (shape,), refused, _ = read_shapes([geometry])
+    assert not refused
+    assert shape is not None
+    assert shape.is_valid
+    assert shape.geom_type.startswith(kind)
+    assert shape.area == pytest.approx(area)
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {"type": "Polygon", "coordinates": [ring((0, 0), (4, 4), (8, 8), (0, 0))]},
+        {"type": "Polygon", "coordinates": [[]]},
+        {"type": "Polygon", "coordinates": [5]},
+        {"type": "Polygon", "coordinates": [[[0, 0], [1, None], [2, 2], [0, 0]]]},
+        {"type": "LineString", "coordinates": ring((1, 1), (1, 1))},
+        {"type": "Point", "coordinates": [1]},
+        {
+            "type": "GeometryCollection",
+            "geometries": [SQUARE, {"type": "Point", "coordinates": [1, 2]}],
+        },
+        {"type": "GeometryCollection"},
+        {"type": ["Polygon"], "coordinates": []},
+        "Polygon",
+    ],
+)
+def test_what_cannot_be_mended_is_refused(geometry: Any) -> None:
+    (good, shape), refused, _ = read_shapes([SQUARE, geometry])
+    assert good is not None
+    assert shape is None
+    assert set(refused) == {1}
+
+
+corner = st.tuples(st.integers(0, 12), st.integers(0, 12))
+
+
+@given(st.lists(st.lists(corner, max_size=9), min_size=1, max_size=3))
+def test_any_rings_become_valid_or_are_refused(rings: list[list[tuple[int, int]]]) -> None:
+    geometry = {"type": "Polygon", "coordinates": [[list(c) for c in one] for one in rings]}
+    (shape,), refused, _ = read_shapes([geometry])
+    assert (shape is None) == bool(refused)
+    if shape is not None:
+        assert shape.is_valid
+        assert shape.area > 0
+
+
+def test_an_iterator_is_written_as_it_comes(tmp_path: Path, make_object: Make) -> None:
+    path = tmp_path / "out.geojson"
+    top = make_object(0)
+    below = [make_object(n, parent=top.id) for n in range(1, 4)]
+    low = make_object(9, parent=below[0].id)
+    ordered = [top, below[0], low, *below[1:], make_object(10)]
+    assert write_geojson(path, iter(ordered), {}) == 6
+    assert [item.id for item in read(path)] == [item.id for item in ordered]
+    assert [item.parent for item in read(path)] == [item.parent for item in ordered]
+    assert json.loads(path.read_text("utf-8")) == json.loads(json.dumps(to_geojson(ordered, {})))
+    with pytest.raises(UsageError, match="right after"):
+        write_geojson(path, iter([top, make_object(10), *below]), {}, overwrite=True)
+    assert len(read(path)) == 6
+    assert list(tmp_path.glob("*.new")) == list(tmp_path.glob(".*")) == []
+
+
+def test_writing_takes_from_an_iterator_a_batch_at_a_time(
+    tmp_path: Path, make_object: Make
+) -> None:
+    alive: list[int] = []
+
+    def source() -> Iterator[SlideObject]:
+        for n in range(10_000):
+            alive.append(n)
+            yield make_object(n)
+
+    assert write_geojson(tmp_path / "out.geojson", source(), {}) == len(alive) == 10_000
+
+
+def test_the_words_of_0_3_come_back(make_object: Make) -> None:
+    top = make_object(1, class_name="Tumor: Big", color=0x0A141E, locked=True)
+    low = make_object(2, parent=top.id, measurements={"n": math.nan}, class_name=None)
+    made = to_geojson([top, low], {"Tumor: Big": 0x123456}, dialect="0.3")
+    first, second = made["features"]
+    assert "id" not in first
+    assert first["properties"]["object_type"] == "annotation"
+    assert first["properties"]["classification"]["parentClass"]["name"] == "Tumor"
+    assert second["properties"]["isLocked"] is False
+    assert second["properties"]["measurements"] == [{"name": "n", "value": "NaN"}]
+    (one, two), colors = from_geojson(json.loads(json.dumps(made)))
+    assert (one.class_name, one.color, one.locked) == ("Tumor: Big", 0x0A141E, True)
+    assert colors == {"Tumor: Big": 0x123456}
+    assert math.isnan(two.measurements["n"])
+    with pytest.raises(UsageError, match="dialect"):
+        to_geojson([], {}, dialect="0.2")  # type: ignore[arg-type]
+
+
+def test_nuclei_travel_beside_their_cells(make_object: Make) -> None:
+    cell = make_object(1, kind="cell", geometry=shapely.box(0, 0, 9, 9))
+    inner = shapely.box(3, 3, 5, 5)
+    made = json.dumps(to_geojson([cell], {}, nuclei={cell.id: inner}))
+    (found,) = read_stream(io.BytesIO(made.encode()), "file")
+    assert found.nucleus is not None
+    assert found.nucleus.equals(inner)
+
+
+def test_half_a_character_survives(tmp_path: Path, make_object: Make) -> None:
+    path = tmp_path / "out.geojson"
+    write_geojson(path, [make_object(1, name="a\ud83d")], {})
+    assert [item.name for item in read(path)] == ["a\ud83d"]
