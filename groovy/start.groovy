@@ -70,5 +70,25 @@ ClassLoader hookClasses(File sources, File cache) {
         unit.compile()
         new File(compiled, "complete").setText("", "UTF-8")
     }
-    return new URLClassLoader([compiled.toURI().toURL()] as URL[], QuPathGUI.classLoader)
+    return new Loaded(QuPathGUI.classLoader, compiled)
+}
+
+/* All of it is read at once: an upgrade may replace the files while QuPath runs. */
+class Loaded extends ClassLoader {
+
+    private final Map<String, byte[]> classes = new HashMap<>()
+
+    Loaded(ClassLoader parent, File folder) {
+        super(parent)
+        for (file in new File(folder, "qpgaze").listFiles())
+            classes.put("qpgaze." + file.getName().replaceFirst(/\.class$/, ""), file.getBytes())
+    }
+
+    @Override
+    protected Class<?> findClass(String name) {
+        byte[] code = classes.remove(name)
+        if (code == null)
+            throw new ClassNotFoundException(name)
+        return defineClass(name, code, 0, code.length)
+    }
 }

@@ -5,10 +5,8 @@ import javafx.geometry.Bounds
 import javafx.geometry.Point2D
 import javafx.scene.Node
 import javafx.scene.Parent
-import javafx.scene.canvas.Canvas
 import javafx.scene.control.Slider
 import javafx.scene.layout.AnchorPane
-import javafx.scene.layout.BorderPane
 import javafx.stage.PopupWindow
 import javafx.stage.Stage
 import javafx.stage.Window
@@ -53,10 +51,11 @@ final class Covers {
     private static String kindOf(Node part) {
         if (part instanceof Slider)
             return "slider"
-        if (part instanceof BorderPane)
-            return "location"
-        if (part instanceof Canvas)
-            return AnchorPane.getTopAnchor(part) != null ? "overview" : "scalebar"
+        boolean right = AnchorPane.getRightAnchor(part) != null
+        if (AnchorPane.getTopAnchor(part) != null)
+            return right ? "overview" : "other"
+        if (AnchorPane.getBottomAnchor(part) != null)
+            return right ? "location" : "scalebar"
         return "other"
     }
 

@@ -1,6 +1,7 @@
 package qpgaze
 
 import javafx.application.Platform
+import javafx.stage.Window
 import org.slf4j.LoggerFactory
 import qupath.lib.gui.QuPathGUI
 
@@ -14,7 +15,8 @@ import java.util.concurrent.LinkedBlockingQueue
  * One in a QuPath: starting it again replaces the one before. Nothing it does may disturb QuPath;
  * what fails is said once in the log and under Check set-up.
  */
-final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Listener, AutoCloseable {
+final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Listener, Recorder.Ended,
+    AutoCloseable {
 
     /** Under this name the stage keeps what ends the running hook. */
     static final String PROPERTY = "qpgaze.hook"
@@ -42,7 +44,9 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
     /** Start the hook in QuPath, in place of one that runs: on the JavaFX thread. */
     static Hook install(QuPathGUI qupath, Path home) {
         def properties = qupath.getStage().getProperties()
-        (properties.remove(PROPERTY) as AutoCloseable)?.close()
+        def before = properties.remove(PROPERTY)
+        if (before instanceof AutoCloseable)
+            Troubles.attempt("closing the hook before") { before.close() }
         def hook = new Hook(qupath, home)
         hook.start()
         properties.put(PROPERTY, hook)
@@ -60,7 +64,7 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
         keyLogic = new KeyLogic(classes(), settings.keys)
         keys = new Keys(keyLogic, this)
         sessions = new Sessions(this)
-        recorder = new Recorder(settings, this.&recorderEnded)
+        recorder = new Recorder(settings, this)
         statusLine = new StatusLine()
         watch = new ViewerWatch(images, this.&queueState)
         images.setNamer { watch.nameOf(it) }
@@ -113,7 +117,7 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
             states.poll()
             states.offer(state)
         }
-        watchFocus(state)
+        watchFocus()
     }
 
     private void sendStates() {
@@ -128,13 +132,14 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
     }
 
     /** The keyboard went elsewhere: a key that is held would never come up. */
-    private void watchFocus(Map<String, Object> state) {
-        boolean focused = javafx.stage.Window.getWindows().any { it.isFocused() }
-        if (wasFocused && !focused && keys.active)
+    private void watchFocus() {
+        if (!keys.active)
+            return
+        boolean focused = Window.getWindows().any { it.isFocused() }
+        if (wasFocused && !focused)
             keys.interrupted(false)
         wasFocused = focused
-        if (keys.active)
-            keys.refresh(scenes())
+        keys.refresh(scenes())
     }
 
     private Set scenes() {
@@ -317,7 +322,8 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
             sessions.failed()
     }
 
-    private void recorderEnded(int status, String lastWords) {
+    @Override
+    void ended(int status, String lastWords) {
         def before = sessions.state
         sessions.failed()
         if (closed)

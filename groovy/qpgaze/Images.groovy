@@ -8,6 +8,7 @@ import qupath.lib.images.ImageData
 import qupath.lib.objects.hierarchy.events.PathObjectHierarchyEvent
 import qupath.lib.objects.hierarchy.events.PathObjectHierarchyListener
 
+import java.lang.reflect.Method
 import java.util.concurrent.atomic.AtomicLong
 
 /** Which images are open in QuPath, each with a key for as long as it is, and what becomes of them. */
@@ -46,6 +47,7 @@ final class Images {
     }
 
     private final QuPathGUI qupath
+    private final Method allViewers
     private final Listener listener
     private final List<Open> open = Collections.synchronizedList(new ArrayList<Open>())
     private int keys = 0
@@ -53,15 +55,21 @@ final class Images {
 
     Images(QuPathGUI qupath, Listener listener) {
         this.qupath = qupath
+        this.allViewers = allViewersOf(qupath)
         this.listener = listener
     }
 
     /** Every viewer, detached ones too. */
-    @CompileDynamic
     List<QuPathViewer> viewers() {
-        if (qupath.metaClass.respondsTo(qupath, "getAllViewers"))
-            return qupath.getAllViewers() as List
-        return qupath.getViewers() as List // QuPath 0.4
+        return (List<QuPathViewer>) allViewers.invoke(qupath)
+    }
+
+    private static Method allViewersOf(QuPathGUI qupath) {
+        try {
+            return qupath.class.getMethod("getAllViewers")
+        } catch (NoSuchMethodException e) {
+            return qupath.class.getMethod("getViewers") // QuPath 0.4
+        }
     }
 
     /** What a viewer shows, null where nothing or nothing yet. */

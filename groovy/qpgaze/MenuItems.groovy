@@ -35,7 +35,7 @@ final class MenuItems implements AutoCloseable {
         def gaze = check("Show gaze", hook.overlays.gazeShown) { hook.showGaze(it) }
         def labels = check("Show labels", hook.overlays.labelsShown) { hook.showLabels(it) }
         menu.getItems().addAll(start, pause, stop, new SeparatorMenuItem(),
-            classes, gaze, labels, new SeparatorMenuItem(),
+            classes, trackers(), gaze, labels, new SeparatorMenuItem(),
             item("Calibrate the eye tracker") { hook.control("calibrate") },
             item("Measure accuracy") { hook.control("validate") },
             new SeparatorMenuItem(),
@@ -65,6 +65,22 @@ final class MenuItems implements AutoCloseable {
             return one
         })
         classes.setDisable(classes.getItems().isEmpty())
+    }
+
+    private Menu trackers() {
+        def group = new ToggleGroup()
+        def menu = new Menu("Eye tracker")
+        def known = [tobii: "Tobii", gazepoint: "Gazepoint", lsl: "Lab Streaming Layer", mouse: "Mouse (to practise)"]
+        if (!known.containsKey(hook.settings.source))
+            known[hook.settings.source] = hook.settings.source
+        menu.getItems().setAll(known.collect { source, name ->
+            def one = new RadioMenuItem(name as String)
+            one.setToggleGroup(group)
+            one.setSelected(source == hook.settings.source)
+            one.setOnAction { hook.settings.keep("source", source) }
+            return one
+        })
+        return menu
     }
 
     private static MenuItem item(String text, Closure work) {

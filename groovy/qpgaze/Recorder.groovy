@@ -49,8 +49,8 @@ final class Recorder implements AutoCloseable {
         builder.environment().remove("LD_LIBRARY_PATH")
         builder.redirectErrorStream(true)
         builder.redirectOutput(logFile.toFile())
+        // Its standard input stays open: where it closes, by us or because QuPath is gone, it ends.
         Process started = builder.start()
-        started.getOutputStream().close()
         process = started
         WireServer.daemon("qpgaze-recorder") {
             int status = started.waitFor()
@@ -60,11 +60,16 @@ final class Recorder implements AutoCloseable {
         }.start()
     }
 
-    /** End it where it does not end by itself. */
+    /** Have it end; harder where it does not come to it. */
     void stop(long patienceMs) {
         Process running = process
         if (running == null)
             return
+        try {
+            running.getOutputStream().close()
+        } catch (IOException e) {
+            Troubles.once("recorder", "its input did not close: ${e.message}")
+        }
         WireServer.daemon("qpgaze-recorder-end") {
             if (!running.waitFor(patienceMs, TimeUnit.MILLISECONDS))
                 running.destroy()

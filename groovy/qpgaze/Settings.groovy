@@ -59,7 +59,13 @@ final class Settings {
     /** What follows the program to record; {hook} stands for the discovery file. */
     List<String> getRecordArguments() {
         Object named = chosen.get("record")
-        return named instanceof List ? ((List) named).collect { String.valueOf(it) } : ["record", "--json"]
+        return named instanceof List ? ((List) named).collect { String.valueOf(it) }
+            : ["record", "--source", source, "--json"]
+    }
+
+    /** Where gaze comes from, as qpgaze record --source names it. */
+    String getSource() {
+        return (String) (chosen.get("source") ?: install.get("source") ?: "tobii")
     }
 
     /** The names that JavaFX gives to the keys that hold, toggle and undo. */

@@ -118,8 +118,9 @@ final class ViewerReader {
             try {
                 if (robot == null)
                     robot = new Robot()
-                double x = robot.getMouseX() - onScreen.getMinX()
-                double y = robot.getMouseY() - onScreen.getMinY()
+                def mouse = robot.getMousePosition()
+                double x = mouse.getX() - onScreen.getMinX()
+                double y = mouse.getY() - onScreen.getMinY()
                 return x < 0 || y < 0 || x >= onScreen.getWidth() || y >= onScreen.getHeight() ? null : [x, y]
             } catch (RuntimeException | Error e) {
                 robotWorks = false
