@@ -91,6 +91,7 @@ class GazepointSource:
             If nobody answers, or what answers is no Gazepoint.
         """
         display = self._setup.require_display()
+        self._let_go()
         self._clock = ClockTracker(DeviceClock, self._setup.zero.begin())
         self._said, self._pairs, self._compare_at_us, self._last_count = {}, [], 0, None
         self.ended, self._told_end = None, False
@@ -157,6 +158,11 @@ class GazepointSource:
     def stop(self) -> None:
         """Have it send nothing more, and disconnect."""
         self.ended = self.ended or "stopped"
+        self._let_go()
+
+    # -- within ------------------------------------------------------------------------------
+
+    def _let_go(self) -> None:
         sock, self._sock = self._sock, None
         if sock is not None:
             with contextlib.suppress(OSError):  # it may be gone already
@@ -166,8 +172,6 @@ class GazepointSource:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-
-    # -- within ------------------------------------------------------------------------------
 
     def _ask(self) -> None:
         """Ask what it is; measure how long an answer takes."""

@@ -89,6 +89,7 @@ class SidecarSource:
         """
         display = self._setup.require_display()
         zero = self._setup.zero.begin()
+        self._let_go()
         self._clock: ClockTracker[Any] = ClockTracker(DeviceClock, zero)
         self._device: ClockTracker[DeviceClock] = ClockTracker(DeviceClock, zero)
         self.ended, self._lost_us, self._held, self._relations = None, None, [], []
@@ -148,9 +149,7 @@ class SidecarSource:
     def stop(self) -> None:
         """End the process."""
         self.ended = self.ended or "stopped"
-        sidecar, self._sidecar = self._sidecar, None
-        if sidecar is not None:
-            sidecar.close()
+        self._let_go()
 
     def ask(self, message: Message, wait_s: float) -> Message:
         """Ask the process to do something and wait for its answer; gaze goes on meanwhile.
@@ -167,15 +166,24 @@ class SidecarSource:
         sidecar.send({**message, "id": number})
         until = now_us() + round(wait_s * 1e6)
         while now_us() < until:
-            for came in sidecar.take(0.05):
-                if came[0]["type"] == "answer" and came[0]["id"] == number:
-                    return came[0]
-                self._held.append(came)
+            answer: Message | None = None
+            for message, when in sidecar.take(0.05):
+                if message["type"] == "answer" and message["id"] == number:
+                    answer = message
+                else:  # gaze, and whatever else poll is to see
+                    self._held.append((message, when))
+            if answer is not None:
+                return answer
             if sidecar.ended is not None:
                 raise SourceError(f"The tracker is lost: {sidecar.ended}.")
         raise SourceError(f"The tracker did not answer within {wait_s:g} s.")
 
     # -- within ------------------------------------------------------------------------------
+
+    def _let_go(self) -> None:
+        sidecar, self._sidecar = self._sidecar, None
+        if sidecar is not None:
+            sidecar.close()
 
     def _do(
         self,

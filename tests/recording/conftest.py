@@ -163,6 +163,13 @@ def person(tmp_path: Path) -> Iterator[Person]:
         yield moving
 
 
+@pytest.fixture
+def qupath_alone(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a QuPath without any viewer."""
+    with StandIn(tmp_path / "hooks"):
+        yield tmp_path / "hooks"
+
+
 @pytest.fixture(scope="session")
 def old_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("old") / "old.qpgaze"

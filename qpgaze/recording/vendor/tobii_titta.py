@@ -126,11 +126,18 @@ class Tracker:
         while time.monotonic() < until:
             result = self._tracker.calibration_retrieve_result()
             if result is not None:
-                detail = result.get("status_string") or result.get("status") or ""
-                inner = result.get("calibration_result") or {}
-                if isinstance(inner, dict) and inner.get("status"):
-                    detail = f"{detail} {inner['status']}"
-                text = str(detail)
-                return "fail" not in text.lower() and "error" not in text.lower(), text
+                return outcome(result)
             time.sleep(0.01)
         return False, "the tracker did not answer"
+
+
+def outcome(result: dict[str, Any]) -> tuple[bool, str]:
+    """Tell whether a step of a calibration went well, and what the library said of it."""
+    said = str(result.get("status_string") or "")
+    status = result.get("status")
+    ok = status is None or int(status) == 0  # Tobii's own code for "fine"
+    inner = result.get("calibration_result")
+    if isinstance(inner, dict) and inner.get("status") is not None:
+        said = f"{said} {inner['status']}".strip()
+        ok = ok and "fail" not in str(inner["status"]).lower()
+    return ok, said

@@ -90,17 +90,20 @@ class EyeTracker:
 
     def enter_calibration_mode(self, monocular: bool) -> None:
         assert not monocular
+        self._result = {"status": 0, "status_string": "TOBII_RESEARCH_STATUS_OK"}
 
     def leave_calibration_mode(self, force: bool) -> None:
         assert force
 
     def calibration_collect_data(self, xy: list[float]) -> None:
         ok = xy[0] <= 0.8
-        self._result = {"status_string": "TOBII_RESEARCH_STATUS_OK" if ok else "calibration failed"}
+        said = "STATUS_OK" if ok else "STATUS_SE_INTERNAL"
+        self._result = {"status": 0 if ok else 4, "status_string": f"TOBII_RESEARCH_{said}"}
 
     def calibration_compute_and_apply(self) -> None:
         self._rate, self._calibrated = 60.0, True
         self._result = {
+            "status": 0,
             "status_string": "TOBII_RESEARCH_STATUS_OK",
             "calibration_result": {"status": "success"},
         }
