@@ -157,7 +157,7 @@ class LabelThread:
     def _work(self, waiting: Sequence[tuple[Batch, int]], opened: Sequence[ImageIdentity]) -> None:
         if waiting:
             filled = [batch.gaze for batch, _ in waiting if len(batch.gaze)]
-            gaze = np.concatenate(filled) if len(filled) > 1 else (filled or [_EMPTY])[0]
+            gaze = joined(filled) if filled else _EMPTY
             states = [state for batch, _ in waiting for state in batch.viewer]
             events = [event for batch, _ in waiting for event in batch.events]
             for change in self._labels.take(gaze, states, events, waiting[-1][1]):
@@ -166,6 +166,17 @@ class LabelThread:
             change = self._labels.of(image)
             if change.labels:
                 self._show(image, change.labels, ())
+
+
+def joined(parts: Sequence[npt.NDArray[np.void]]) -> npt.NDArray[np.void]:
+    """Return records of one type as one array; at least one part.
+
+    NumPy's own way compares every part's columns first, which takes longer than all the rest.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    whole = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+    return np.frombuffer(whole, dtype=parts[0].dtype)
 
 
 _EMPTY: npt.NDArray[np.void] = np.zeros(0, dtype=[("t_us", "<i8")])

@@ -23,7 +23,7 @@ from qpgaze.gaze import (
 )
 from qpgaze.gaze.keypresses import Press, read_presses
 from qpgaze.model import Event, Label
-from qpgaze.recording.live_labels import LabelChange
+from qpgaze.recording.live_labels import LabelChange, joined
 from qpgaze.samples import GazeSamples
 from qpgaze.session import SessionHeader
 from qpgaze.session.reader import ASSUMED_ACCURACY_DEG, ASSUMED_PRECISION_DEG
@@ -31,6 +31,12 @@ from qpgaze.viewing import ImageIdentity, ViewerState
 
 BEFORE_US: Final = 10_000_000
 """Gaze before a press that its label may reach back to, and that noise is judged by."""
+AT_ONCE_US: Final = 3_000_000
+"""Before a press, for the first answer: most labels reach back no further."""
+EDGE_US: Final = 700_000
+"""A label that begins so near to what was looked at may have begun before."""
+FORGET_US: Final = 1_000_000
+"""Views are looked through for old ones no more often than that."""
 LONGEST_US: Final = 600_000_000
 """A hold or toggle longer than this is labelled afterwards only."""
 SETTLE_US: Final = 1_000_000
@@ -80,6 +86,7 @@ class ProvisionalLabels:
         self._events: list[Event] = []
         self._presses: dict[int, Press] = {}
         self._pending: dict[int, _Pending] = {}
+        self._open: list[int] = []
         self._shown: dict[int, tuple[Label, Mapping[str, Any]]] = {}
 
     @property
@@ -137,6 +144,7 @@ class ProvisionalLabels:
             if self._presses.get(number) != press:
                 self._pending[number] = _Pending(press)
         self._presses = closed
+        self._open = self._open_since()
         for number in [n for n in self._pending if n not in closed]:
             del self._pending[number]
         gone = [number for number in self._shown if number not in closed]
@@ -155,8 +163,7 @@ class ProvisionalLabels:
     # -- labels --------------------------------------------------------------------------------
 
     def _make(self, numbers: Sequence[int]) -> list[LabelChange]:
-        start_us = min(self._pending[n].press.start_us for n in numbers) - BEFORE_US
-        labels = {one.number: one for one in self._labels_since(start_us)}
+        labels = self._labels(numbers)
         for number in numbers:
             pending = self._pending[number]
             if pending.made or number not in labels:
@@ -171,6 +178,18 @@ class ProvisionalLabels:
             if number in labels and (change := self._change(labels[number])) is not None
         ]
 
+    def _labels(self, numbers: Sequence[int]) -> dict[int, Label]:
+        """Make labels: at the key of the last seconds at first, which is soon done."""
+        first_us = min(self._pending[n].press.start_us for n in numbers)
+        if not any(self._pending[n].made for n in numbers):
+            start_us = first_us - AT_ONCE_US
+            labels = {one.number: one for one in self._labels_since(start_us)}
+            reach = [labels[n].fixations[0].start_us for n in numbers if n in labels]
+            # What begins near the edge may begin before it.
+            if len(reach) == len(numbers) and min(reach) > start_us + EDGE_US:
+                return labels
+        return {one.number: one for one in self._labels_since(first_us - BEFORE_US)}
+
     def _last_us(self) -> int:
         return int(self._gaze[-1]["t_us"][-1]) if self._gaze else -1
 
@@ -178,8 +197,9 @@ class ProvisionalLabels:
         parts = [part for part in self._gaze if part["t_us"][-1] >= start_us]
         if not parts or not self._states:
             return ()
-        header, states = self._header, sorted(self._states, key=lambda s: s.t_us)
-        gaze = GazeSamples(np.concatenate(parts))
+        header, states = self._header, self._states_since(start_us)
+        records = joined(parts)
+        gaze = GazeSamples(records[np.searchsorted(records["t_us"], start_us) :])
         mapped = map_samples(gaze, states, header.display, keyframe_us=header.viewer_keyframe_us)
         accuracy, precision, assumed = self._accuracy
         fixations = detect_fixations(
@@ -191,6 +211,18 @@ class ProvisionalLabels:
             accuracy_deg=accuracy, precision_deg=precision, assumed_accuracy=assumed,
             reader=header.pseudonym, tracker=header.tracker,
         ).labels  # fmt: skip
+
+    def _states_since(self, start_us: int) -> list[ViewerState]:
+        """Return the views from a moment on, and those in force then, in time order."""
+        kept: list[ViewerState] = []
+        known: set[str] = set()
+        for state in reversed(self._states):
+            if state.t_us >= start_us:
+                kept.append(state)
+            elif state.viewer not in known:
+                known.add(state.viewer)
+                kept.append(state)
+        return sorted(kept, key=lambda s: s.t_us)
 
     def _change(self, label: Label) -> LabelChange | None:
         """Return what is to be shown of a label; None where that is shown already."""
@@ -210,20 +242,12 @@ class ProvisionalLabels:
     def _forget(self, now_us: int) -> None:
         """Keep gaze and views of the last seconds, or since the oldest press that needs them."""
         needed = [now_us, *(p.press.start_us for p in self._pending.values())]
-        needed += self._open_since()
+        needed += self._open
         from_us = max(min(needed), now_us - LONGEST_US) - BEFORE_US
         while len(self._gaze) > 1 and self._gaze[0]["t_us"][-1] < from_us:
             self._gaze.popleft()
-        newer: set[str] = set()
-        if len(self._states) > 1 and self._states[1].t_us < from_us:
-            # The view in force at the beginning is the last one before it, of each viewer.
-            kept: deque[ViewerState] = deque()
-            for state in reversed(self._states):
-                if state.t_us >= from_us or state.viewer not in newer:
-                    kept.appendleft(state)
-                if state.t_us < from_us:
-                    newer.add(state.viewer)
-            self._states = kept
+        if len(self._states) > 1 and self._states[1].t_us < from_us - FORGET_US:
+            self._states = deque(self._states_since(from_us))
 
     def _open_since(self) -> list[int]:
         down: dict[tuple[Any, Any], int] = {}
