@@ -268,7 +268,9 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
         def named = settings.classes
         if (named != null)
             return named
-        return qupath.getAvailablePathClasses().findAll { it != null && it.getName() }.collect { it.toString() }
+        // QuPath marks by a star what is to be left out of measuring, such as Ignore*.
+        return qupath.getAvailablePathClasses().collect { it?.toString() }
+            .findAll { it && it != "Unclassified" && !it.endsWith("*") }
     }
 
     void pickClass(String name) {
