@@ -8,35 +8,31 @@ objects that are certainly ours (their id follows from session and label) are ta
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
-from uuid import UUID, uuid5
+from typing import Final
+from uuid import UUID
 
 from qpgaze import keys
 from qpgaze.bridge.projects.lock import writer_lock
-from qpgaze.bridge.shapecode import encode_shapes, same_shape
-from qpgaze.errors import ProjectError, UnsupportedDataError, UsageError
+from qpgaze.bridge.records import (
+    Operation,
+    Record,
+    as_recorded,
+    is_ours,
+    parse_record,
+    record_line,
+    records_of,
+)
+from qpgaze.errors import ProjectError, UsageError
 from qpgaze.model import SlideObject
 
-VERSION: Final = 1
+__all__ = ["Ledger", "Operation", "Record", "Standing", "is_ours", "records_of", "remember"]
+
 FILE: Final = "ledger.jsonl"
-
-
-class Operation(str, Enum):
-    """What was done to an object."""
-
-    ADD = "add"
-    REPLACE = "replace"
-    REMOVE = "remove"
-    PUT_BACK = "put_back"
-    ADOPT = "adopt"
 
 
 class Standing(str, Enum):
@@ -46,94 +42,6 @@ class Standing(str, Enum):
     CHANGED = "changed"
     MISSING = "missing"
     FOREIGN = "foreign"
-
-
-@dataclass(frozen=True)
-class Record:
-    """One line of the ledger.
-
-    Parameters
-    ----------
-    op : Operation
-    id : UUID
-        Of the object.
-    entry : str
-        Id of the image.
-    session : str
-        Id of the session, empty where the object names none.
-    label : str
-        Label id within the session.
-    method : str
-        What made the shape.
-    class_name : str or None
-    shape : mapping
-        From :func:`~qpgaze.bridge.shapecode.encode_shape`; empty for a removal.
-    time_utc : str
-        ISO 8601; when the line was written.
-    extra : mapping
-        Keys of a later version, kept.
-    """
-
-    op: Operation
-    id: UUID
-    entry: str
-    session: str = ""
-    label: str = ""
-    method: str = ""
-    class_name: str | None = None
-    shape: Mapping[str, Any] = field(default_factory=dict)
-    time_utc: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-
-def records_of(
-    op: Operation, entry: str, objects: Iterable[SlideObject], *, time_utc: str | None = None
-) -> list[Record]:
-    """Make the ledger's records of objects that were just written.
-
-    Parameters
-    ----------
-    op : Operation
-    entry : str
-        Id of the image.
-    objects : iterable of SlideObject
-    time_utc : str, optional
-        Default the wall clock.
-    """
-    stamp = time_utc or datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    every = list(objects)
-    shapes: list[dict[str, Any]] = [{} for _ in every]
-    if op is not Operation.REMOVE:
-        shapes = encode_shapes([i.geometry for i in every], [i.is_ellipse for i in every])
-    return [
-        Record(
-            op=op,
-            id=item.id,
-            entry=entry,
-            session=item.metadata.get(keys.SESSION, ""),
-            label=item.metadata.get(keys.LABEL, ""),
-            method=item.metadata.get(keys.METHOD, ""),
-            class_name=item.class_name,
-            shape=shape,
-            time_utc=stamp,
-        )
-        for item, shape in zip(every, shapes, strict=True)
-    ]
-
-
-def is_ours(item: SlideObject) -> bool:
-    """Tell whether an object was certainly made by qpgaze.
-
-    A copy that a person makes in QuPath keeps our metadata but gets another id, which then does
-    not follow from session and label: it is the person's.
-    """
-    try:
-        session = UUID(item.metadata[keys.SESSION])
-        label = int(item.metadata[keys.LABEL])
-        part = int(item.metadata.get(keys.PART, "0"))
-    except (KeyError, ValueError):
-        return False
-    return uuid5(session, f"{label}/{part}") == item.id
 
 
 class Ledger:
@@ -178,7 +86,7 @@ class Ledger:
         lines = content.split(b"\n")
         lines.pop()  # a line is whole once its line break is on the disk: this one was cut
         records = [
-            _parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()
+            parse_record(line, path, number) for number, line in enumerate(lines, 1) if line.strip()
         ]
         return cls(path, records)
 
@@ -214,7 +122,7 @@ class Ledger:
         fresh = list(records)
         if not fresh:
             return
-        text = "".join(_line(record) for record in fresh).encode("utf-8")
+        text = "".join(record_line(record) for record in fresh).encode("utf-8")
         try:
             with writer_lock(self.path.parent.parent):
                 _append(self.path, text)
@@ -286,66 +194,14 @@ def _standing(item: SlideObject, record: Record | None) -> Standing:
         return Standing.CHANGED if _reviewed(item) else Standing.UNTOUCHED
     if record.op is Operation.REMOVE:
         return Standing.CHANGED  # we took it away and somebody brought it back
-    if _reviewed(item) or item.class_name != record.class_name:
+    if _reviewed(item):
         return Standing.CHANGED
-    same = same_shape(dict(record.shape), item.geometry, is_ellipse=item.is_ellipse)
-    return Standing.UNTOUCHED if same else Standing.CHANGED
+    return Standing.UNTOUCHED if as_recorded(item, record) else Standing.CHANGED
 
 
 def _reviewed(item: SlideObject) -> bool:
     state = item.metadata.get(keys.STATE)
     return state is not None and state != keys.ReviewState.PROPOSED.value
-
-
-def _line(record: Record) -> str:
-    raw = {
-        "version": VERSION,
-        "op": record.op.value,
-        "id": str(record.id),
-        "entry": record.entry,
-        "session": record.session,
-        "label": record.label,
-        "method": record.method,
-        "class": record.class_name,
-        "shape": dict(record.shape),
-        "time_utc": record.time_utc,
-        **record.extra,
-    }
-    return json.dumps(raw, ensure_ascii=False, separators=(",", ":")) + "\n"
-
-
-_KEYS = frozenset(
-    {"version", "op", "id", "entry", "session", "label", "method", "class", "shape", "time_utc"}
-)
-
-
-def _parse(line: bytes, path: Path, number: int) -> Record:
-    try:
-        raw = json.loads(line.decode("utf-8"))
-        version = raw["version"]
-        if version != VERSION:
-            raise UnsupportedDataError(
-                f"{path}, line {number}: written by a later qpgaze (ledger version {version}; "
-                f"this one knows {VERSION}).",
-                hint="Update qpgaze.",
-            )
-        return Record(
-            op=Operation(raw["op"]),
-            id=UUID(raw["id"]),
-            entry=str(raw["entry"]),
-            session=str(raw.get("session", "")),
-            label=str(raw.get("label", "")),
-            method=str(raw.get("method", "")),
-            class_name=raw.get("class"),
-            shape=dict(raw.get("shape", {})),
-            time_utc=str(raw.get("time_utc", "")),
-            extra={key: value for key, value in raw.items() if key not in _KEYS},
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ProjectError(
-            f"{path}, line {number} is damaged; expected one record a line.",
-            hint="Move that line to a file of its own to go on without it.",
-        ) from error
 
 
 def _append(path: Path, text: bytes) -> None:

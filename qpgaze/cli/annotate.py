@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qpgaze.cli.locks import break_lock_option, free_lock
 from qpgaze.cli.output import allow_host_option, console, emit_json, json_option
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ backend_option = click.option(
     help="Also draw every fixation as an ellipse. Default: only where no label key was used.",
 )
 @click.option("--put-back", is_flag=True, help="Write objects again that are gone since.")
+@break_lock_option
 @backend_option
 @allow_host_option
 @json_option
@@ -41,6 +43,7 @@ def annotate(
     image: str | None,
     fixations: bool | None,
     put_back: bool,
+    break_lock: bool,
     backend: Backend,
     allow_hosts: tuple[str, ...],
     as_json: bool,
@@ -53,6 +56,7 @@ def annotate(
     """
     from qpgaze.workflows import annotate_project
 
+    free_lock(project, break_lock)
     report = annotate_project(
         session,
         project,

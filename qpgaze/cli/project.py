@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from qpgaze.cli.locks import break_lock_option, free_lock
 from qpgaze.cli.output import console, emit_json, json_option
+from qpgaze.cli.project_account import log_, rollback, verify
 from qpgaze.cli.project_collect import collect
 from qpgaze.cli.project_geojson import import_
 from qpgaze.cli.project_relink import relink
+from qpgaze.cli.project_rescue import rescue
 
 if TYPE_CHECKING:
     from qpgaze.bridge.projects.protocol import Entry, Project
@@ -47,6 +50,8 @@ def project() -> None:
 project.add_command(relink)
 project.add_command(collect)
 project.add_command(import_)
+for _verb in (log_, verify, rollback, rescue):
+    project.add_command(_verb)
 
 
 @project.command()
@@ -74,6 +79,7 @@ def create(project_dir: Path) -> None:
     show_default=True,
     help="What QuPath takes the image for.",
 )
+@break_lock_option
 @backend_option
 def add(
     project_path: Path,
@@ -81,6 +87,7 @@ def add(
     patient: str | None,
     name: str | None,
     image_type: str,
+    break_lock: bool,
     backend: Any,
 ) -> None:
     """Add slides to PROJECT, all of them or none."""
@@ -90,6 +97,7 @@ def add(
     if name is not None and len(images) > 1:
         raise click.UsageError("--name is for one image; leave it out for several.")
     metadata = {} if patient is None else {keys.PATIENT: patient}
+    free_lock(project_path, break_lock)
     with open_project(project_path, mode="r+", backend=backend) as opened:
         added = [
             opened.add_image(image, name=name, image_type=_TYPES[image_type], metadata=metadata)

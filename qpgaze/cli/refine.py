@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qpgaze.cli.annotate import backend_option
+from qpgaze.cli.locks import break_lock_option, free_lock
 from qpgaze.cli.output import allow_host_option, console, emit_json, json_option, progress
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def _list_methods(context: click.Context, _option: click.Parameter, wanted: bool
     help="Where sessions lie besides the project's own folder; may be repeated.",
 )
 @click.option("--image", help="Only this image (id or name).")
+@break_lock_option
 @backend_option
 @allow_host_option
 @json_option
@@ -53,6 +55,7 @@ def refine(
     method: str | None,
     sessions: tuple[Path, ...],
     image: str | None,
+    break_lock: bool,
     backend: Backend,
     allow_hosts: tuple[str, ...],
     as_json: bool,
@@ -65,6 +68,7 @@ def refine(
     from qpgaze.refine import DEFAULT_METHOD
     from qpgaze.workflows import refine_project
 
+    free_lock(project, break_lock)
     with progress("refine") as update:
         report = refine_project(
             project,

@@ -12,6 +12,8 @@ from qpgaze import keys
 from qpgaze.bridge import open_project
 from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, records_of
 from qpgaze.bridge.objects import fixation_objects, label_object
+from qpgaze.bridge.pending import commit_recorded, open_ledger
+from qpgaze.bridge.projects.in_use import warnings_of_use
 from qpgaze.errors import CoverageError, UsageError
 from qpgaze.session import open_session
 from qpgaze.workflows.labels import (
@@ -139,7 +141,7 @@ def annotate_project(
     found = read_labels(session, ivt=ivt, rules=rules)
     labels, notes = _choose(session, found, fixations)
     with open_project(project_path, mode="r+", backend=backend, allow_hosts=allow_hosts) as project:
-        images = _write(project, _by_image(labels), image, put_back=put_back)
+        images, warnings = _write(project, _by_image(labels), image, put_back=put_back)
         return AnnotateReport(
             session=str(session.id),
             project=str(project.path),
@@ -149,7 +151,7 @@ def annotate_project(
             samples=found.samples,
             left_out=dict(found.left_out),
             images=images,
-            notes=notes,
+            notes=notes + warnings,
         )
 
 
@@ -210,13 +212,17 @@ def _write(
     image: str | None,
     *,
     put_back: bool,
-) -> list[ImageReport]:
-    """Write what is new, all images together or none, and remember it in the ledger."""
-    ledger = Ledger.open(project.path.parent)
+) -> tuple[list[ImageReport], list[str]]:
+    """Write what is new, all images together or none, and remember it in the ledger.
+
+    Returns what became of each image, and warnings of a QuPath that has some open.
+    """
+    ledger = open_ledger(project)
     # Every image is looked up before anything is staged: one that is not there stops it all.
     entries = _entries_for(project, list(wanted), image)
     reports: list[ImageReport] = []
     records: list[Record] = []
+    warnings: list[str] = []
     for identity, labels in wanted.items():
         entry = entries[identity]
         objects = _make_objects(labels, pixel_size_of(entry))
@@ -226,9 +232,9 @@ def _write(
     if records:
         classes = {record.class_name: None for record in records if record.class_name}
         project.add_classes(classes)
-        project.commit()
-        ledger.append(records)
-    return reports
+        warnings = warnings_of_use(project, {record.entry for record in records})
+        commit_recorded(project, ledger, records)
+    return reports, warnings
 
 
 def _by_image(labels: Sequence[Label]) -> dict[ImageIdentity, list[Label]]:

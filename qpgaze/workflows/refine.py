@@ -12,6 +12,8 @@ from qpgaze import keys
 from qpgaze.bridge import open_project
 from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, is_ours, records_of
 from qpgaze.bridge.objects import refined_object
+from qpgaze.bridge.pending import commit_recorded, open_ledger
+from qpgaze.bridge.projects.in_use import warnings_of_use
 from qpgaze.errors import CoverageError, RefineError, SessionError
 from qpgaze.refine import DEFAULT_METHOD, refine_labels
 from qpgaze.session import open_session, sessions_dir
@@ -119,7 +121,7 @@ def refine_project(
         If a slide or the project cannot be used; nothing was changed then.
     """
     with open_project(project_path, mode="r+", backend=backend, allow_hosts=allow_hosts) as project:
-        ledger = Ledger.open(project.path.parent)
+        ledger = open_ledger(project)
         work = _work(project.entries if image is None else (project.entry(image),), image)
         needed = {o.metadata[keys.SESSION] for _, ours in work for o in ours}
         places = [sessions_dir(project.path.parent), *_existing(sessions)]
@@ -133,8 +135,8 @@ def refine_project(
             if progress:
                 progress(done, total)
         if records:
-            project.commit()
-            ledger.append(records)
+            report.notes += warnings_of_use(project, {record.entry for record in records})
+            commit_recorded(project, ledger, records)
         return report
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from qpgaze.bridge import create_project, open_project
 from qpgaze.bridge.projects import files
-from qpgaze.bridge.projects import folder as folder_module
+from qpgaze.bridge.projects import writes as writes_module
 from qpgaze.bridge.projects.folder_entry import FolderEntry
 from qpgaze.bridge.projects.images import count_objects
 from qpgaze.bridge.qpdata import edit_qpdata, read_qpdata
@@ -309,7 +309,7 @@ def test_data_that_qupath_saves_while_we_write_are_kept(
     study: Path, make_object: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A save between our last look and the move into place: ours goes on top of it."""
-    real, saves, numbers = folder_module.replace_files, [1], itertools.count(7)
+    real, saves, numbers = writes_module.replace_files, [1], itertools.count(7)
 
     def slow(*args: Any, before_publish: Callable[[], None]) -> None:
         def meanwhile() -> None:
@@ -320,7 +320,7 @@ def test_data_that_qupath_saves_while_we_write_are_kept(
 
         real(*args, before_publish=meanwhile)
 
-    monkeypatch.setattr(folder_module, "replace_files", slow)
+    monkeypatch.setattr(writes_module, "replace_files", slow)
     with open_project(study, mode="r+", backend="embedded") as opened:
         opened.entry("1").add([make_object(2)])
         opened.commit()

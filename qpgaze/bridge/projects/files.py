@@ -240,7 +240,7 @@ def replace_files(
 _LEFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<kind>new|old|kept)~")
 
 
-def sweep(path: Path, backup: Path | None = None) -> None:
+def sweep(path: Path, backup: Path | None = None) -> bool:
     """Remove what a writer that was ended in the middle left beside a file.
 
     Only for who holds the project's lock: a living writer's files look the same.
@@ -251,21 +251,57 @@ def sweep(path: Path, backup: Path | None = None) -> None:
         The file that was to be written.
     backup : Path, optional
         Where its version before is kept; put back where it was just on the way.
+
+    Returns
+    -------
+    bool
+        Whether there was anything.
     """
+    found = False
     try:
         beside = [entry.name for entry in os.scandir(path.parent)]
     except OSError:  # no such folder yet
-        return
+        return False
     for name in beside:
         match = _LEFT.fullmatch(name)
         if match is None or match["name"] != path.name:
             continue
-        left = path.with_name(name)
+        left, found = path.with_name(name), True
         with contextlib.suppress(OSError):
             if match["kind"] == "kept" and backup is not None and not backup.exists():
                 left.replace(backup)
             else:
                 left.unlink(missing_ok=True)
+    return found
+
+
+def sweep_image(folder: Path) -> bool:
+    """Remove what an ended writer left in the folder of one image; whether there was anything."""
+    found = sweep(folder / "data.qpdata", folder / "data.qpdata.bkp")
+    for name in ("summary.json", "thumbnail.jpg"):
+        found = sweep(folder / name) or found
+    return found
+
+
+def sweep_project(folder: Path) -> None:
+    """Remove what an ended writer left anywhere in a project, emptied folders included.
+
+    Only for who holds the project's lock.
+    """
+    for path in folder.glob("*.qpproj"):
+        sweep(path, path.with_name(f"{path.name}.backup"))
+    sweep(folder / "classifiers" / "classes.json")
+    for part in (folder / "qpgaze" / "snapshots").rglob("*.part~"):
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+    try:
+        images = [path for path in (folder / "data").iterdir() if path.is_dir()]
+    except OSError:  # no image has data yet
+        return
+    for image in images:
+        if sweep_image(image):
+            with contextlib.suppress(OSError):  # not empty: not just made for a new image
+                image.rmdir()
 
 
 def _take_back(reached: Sequence[Change]) -> None:

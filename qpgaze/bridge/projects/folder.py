@@ -20,16 +20,15 @@ from qpgaze.bridge.projects.files import (
     Change,
     FileChangedError,
     read_file,
-    replace_files,
     sweep,
+    sweep_image,
 )
 from qpgaze.bridge.projects.finding import find_entry
 from qpgaze.bridge.projects.folder_entry import FolderEntry
 from qpgaze.bridge.projects.images import check_image_type, read_image
 from qpgaze.bridge.projects.lock import Held, writer_lock
-from qpgaze.bridge.projects.snapshots import discard, prune, take_snapshots
 from qpgaze.bridge.projects.uris import parse_uri, same_place, uri_from_path
-from qpgaze.bridge.projects.writes import note_write
+from qpgaze.bridge.projects.writes import write_and_note
 from qpgaze.errors import ConflictError, EntryError, ProjectError, UsageError
 
 TRIES = 3
@@ -169,10 +168,11 @@ class FolderProject:
         """Write everything that is staged; see the protocol."""
         self.require_writable()
         touched = [entry for entry in self._entries if entry.dirty or entry.is_new]
-        if not touched and not self._new_classes:
+        described = [entry for entry in self._entries if entry.fields_dirty]
+        if not touched and not described and not self._new_classes:
             return
         with writer_lock(self.folder) as held:
-            self._sweep(touched, everywhere=held.took_over)
+            self._sweep(touched)
             for turn in range(1, TRIES + 1):
                 self._merge(touched)
                 self._require_single_ids(touched)
@@ -182,7 +182,7 @@ class FolderProject:
                 except FileChangedError:
                     if turn == TRIES:
                         raise
-        for entry in touched:
+        for entry in {*touched, *described}:
             entry.saved()
         self._reload()
 
@@ -193,24 +193,11 @@ class FolderProject:
         classes = self.classes
         changes = [change for entry in touched for change in entry.changes(classes)]
         changes += self._class_changes() + self._project_changes()
-        paths = [change.path for change in changes]
-        copies: list[Path] = []
-        now = self.clock_ms()
-
-        def keep() -> None:
-            take_snapshots(self.folder, paths, now_ms=now, made=copies)
-            held.require()
-
-        try:
-            replace_files(changes, before_publish=keep)
-        except BaseException:
-            discard(copies, self.folder)
-            raise
-        prune(self.folder, paths)
-        note_write(
+        write_and_note(
             self.folder,
             changes,
-            now_ms=now,
+            held=held,
+            now_ms=self.clock_ms(),
             images={entry.id: entry.name for entry in touched if entry.is_new},
             classes=list(self._new_classes),
         )
@@ -260,7 +247,7 @@ class FolderProject:
                     hint="Do the same again.",
                 )
             held.raw, entries[index] = entry.raw, held
-        lost = [entry for entry in known.values() if entry.dirty]
+        lost = [entry for entry in known.values() if entry.dirty or entry.fields_dirty]
         if lost:
             raise ConflictError(
                 f"Image '{lost[0].name}' was removed from the project since it was read; nothing "
@@ -273,14 +260,12 @@ class FolderProject:
             entry.raw["entryID"] = self._free_id()
             self._entries.append(entry)
 
-    def _sweep(self, touched: list[FolderEntry], *, everywhere: bool) -> None:
-        """Remove what writers left that were ended in the middle."""
+    def _sweep(self, touched: list[FolderEntry]) -> None:
+        """Remove what a writer left that was ended in the middle, where we are to write."""
         sweep(self.path, self._backup)
         sweep(self._classes_path)
-        for entry in self._entries if everywhere else touched:
-            sweep(entry.data_path, entry.backup_path)
-            for name in ("summary.json", "thumbnail.jpg"):
-                sweep(entry.folder / name)
+        for entry in touched:
+            sweep_image(entry.folder)
 
     @property
     def _backup(self) -> Path:
@@ -293,8 +278,7 @@ class FolderProject:
         return [Change(self._classes_path, qpproj.dump_json(raw), self._classes_snapshot)]
 
     def _project_changes(self) -> list[Change]:
-        fresh = [entry for entry in self._entries if entry.is_new]
-        if not fresh:
+        if not any(entry.is_new or entry.fields_dirty for entry in self._entries):
             return []
         raw = dict(self.raw)
         raw["modifyTimestamp"] = self.clock_ms()
@@ -302,7 +286,7 @@ class FolderProject:
         last = self.raw.get("lastID")
         if isinstance(last, int):
             raw["lastID"] = max(raw["lastID"], last)
-        raw["images"] = [*self.raw.get("images", []), *(entry.raw for entry in fresh)]
+        raw["images"] = [entry.raw_now() for entry in self._entries]
         return [Change(self.path, qpproj.dump_json(raw), self._snapshot, backup=self._backup)]
 
     def _reload(self) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import socket
+import sys
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -137,8 +138,10 @@ def _space() -> str:
 
 def _runs(pid: int) -> bool:
     """Tell whether a process of this computer runs; True where we cannot know."""
-    if os.name == "nt" or pid <= 0:
-        return True  # os.kill would end it on Windows
+    if pid <= 0:
+        return True
+    if sys.platform == "win32":  # os.kill would end it there
+        return _runs_on_windows(pid)
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -146,6 +149,21 @@ def _runs(pid: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def _runs_on_windows(pid: int) -> bool:
+    if sys.platform != "win32":
+        raise AssertionError
+    import ctypes
+
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+    handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
+    if not handle:
+        return ctypes.get_last_error() != 87  # ERROR_INVALID_PARAMETER: no such process
+    code = ctypes.c_ulong()
+    known = kernel.GetExitCodeProcess(handle, ctypes.byref(code))
+    kernel.CloseHandle(handle)
+    return not known or code.value == 259  # STILL_ACTIVE
 
 
 def unlink(path: Path) -> None:

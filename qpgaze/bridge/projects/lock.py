@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qpgaze.bridge.projects.files import sweep_project
 from qpgaze.bridge.projects.holder import (
     LIVELY_S,
     Holder,
@@ -118,6 +119,8 @@ def writer_lock(project_folder: Path, *, wait_s: float = WAIT_S) -> Iterator[Hel
     beat = threading.Thread(target=_beat, args=(lock.path, stop), name="qpgaze-lock", daemon=True)
     beat.start()
     try:
+        if lock.took_over:
+            sweep_project(project_folder)
         yield lock
     finally:
         stop.set()

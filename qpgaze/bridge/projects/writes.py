@@ -13,9 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from qpgaze.bridge.projects.files import Change
+from qpgaze.bridge.projects.files import Change, replace_files
+from qpgaze.bridge.projects.lock import Held
+from qpgaze.bridge.projects.snapshots import discard, prune, take_snapshots
 from qpgaze.errors import ProjectError
 
 VERSION: Final = 1
@@ -45,15 +47,48 @@ class Write:
     classes: tuple[str, ...] = ()
 
 
-def note_write(
+def write_and_note(
     project_folder: Path,
     changes: Sequence[Change],
     *,
+    held: Held,
     now_ms: int,
-    images: Mapping[str, str],
-    classes: Sequence[str],
+    images: Mapping[str, str] | None = None,
+    classes: Sequence[str] = (),
 ) -> None:
-    """Append one commit; where that fails, only this account is poorer."""
+    """Write files of a project, all or none, with a copy kept of each that is replaced.
+
+    Parameters
+    ----------
+    project_folder : Path
+    changes : sequence of Change
+    held : Held
+        The project's lock.
+    now_ms : int
+        Milliseconds since 1970, for names and the account.
+    images, classes
+        What is added, for the account.
+
+    Raises
+    ------
+    ConflictError
+        If a file changed since it was read, or the lock was broken meanwhile.
+    ProjectError
+        If one cannot be written. Nothing was changed then.
+    """
+    paths = [change.path for change in changes]
+    copies: list[Path] = []
+
+    def keep() -> None:
+        take_snapshots(project_folder, paths, now_ms=now_ms, made=copies)
+        held.require()
+
+    try:
+        replace_files(changes, before_publish=keep)
+    except BaseException:
+        discard(copies, project_folder)
+        raise
+    prune(project_folder, paths)
     line = {
         "version": VERSION,
         "time_utc": datetime.fromtimestamp(now_ms / 1000, timezone.utc).isoformat(
@@ -63,9 +98,14 @@ def note_write(
             change.path.relative_to(project_folder).as_posix(): change.digest.hex()
             for change in changes
         },
-        "images": dict(images),
+        "images": dict(images or {}),
         "classes": list(classes),
     }
+    _append(project_folder, line)
+
+
+def _append(project_folder: Path, line: Mapping[str, Any]) -> None:
+    """Append to the account; where that fails, only the account is poorer."""
     path = project_folder / "qpgaze" / FILE
     text = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n"
     try:

@@ -1,0 +1,194 @@
+"""Has a QuPath one of the images open? Then it would write over our objects when it saves.
+
+QuPath locks nothing, so there are only signs: a QuPath that can be asked (the hook inside it), a
+running Java process that holds the slide's file, and data that another program saved a moment ago.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from qpgaze.bridge.projects.protocol import Entry, Project
+from qpgaze.bridge.projects.writes import last_written, read_writes
+from qpgaze.errors import ProjectError, SlideError
+
+RECENT_S = 600.0
+"""Data that another program saved less than this ago are taken for open there: readers save and go
+on looking."""
+
+_PROC = Path("/proc")
+
+
+class OpenImages(Protocol):
+    """Somebody who knows which images a running QuPath has open: the hook's client, for one."""
+
+    def open_entries(self, project_file: Path) -> Collection[str]:
+        """Return the entry ids of a project's images that are open in QuPath."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A sign that a QuPath has an image open.
+
+    Parameters
+    ----------
+    entry : str
+        Entry id.
+    certain : bool
+        Whether QuPath itself said so.
+    why : str
+        In words that follow "because": ``process 77 (QuPath) holds its slide``.
+    """
+
+    entry: str
+    certain: bool
+    why: str
+
+
+def signs_of_use(
+    project_file: Path,
+    entries: Iterable[Entry],
+    *,
+    client: OpenImages | None = None,
+    now_s: float | None = None,
+    proc: Path = _PROC,
+) -> list[Sign]:
+    """Look for a QuPath that has images open.
+
+    Parameters
+    ----------
+    project_file : Path
+    entries : iterable of Entry
+        The images that are to be written.
+    client : OpenImages, optional
+        Asked first; its answer is certain.
+    now_s : float, optional
+        Seconds since 1970; default the wall clock.
+    proc : Path
+        Where Linux shows processes and the files that they hold; elsewhere there is none.
+
+    Returns
+    -------
+    list of Sign
+        At most one an image, the best; none is no proof that the image is closed.
+    """
+    known = frozenset(client.open_entries(project_file)) if client is not None else frozenset()
+    now_s = time.time() if now_s is None else now_s
+    holders = dict(_held_by_java(proc))
+    try:
+        written = last_written(read_writes(project_file.parent))
+    except ProjectError:  # no account: then every recent save counts as another's
+        written = {}
+    signs = []
+    for entry in entries:
+        data = project_file.parent / "data" / entry.id / "data.qpdata"
+        if entry.id in known:
+            signs.append(Sign(entry.id, True, "QuPath says so"))
+            continue
+        why = _held(entry, data, holders) or _saved_lately(
+            data, written.get(f"data/{entry.id}/data.qpdata"), now_s
+        )
+        if why is not None:
+            signs.append(Sign(entry.id, False, why))
+    return signs
+
+
+def in_words(sign: Sign, name: str) -> str:
+    """Say what a sign means and what can be done.
+
+    Parameters
+    ----------
+    sign : Sign
+    name : str
+        Of the image.
+    """
+    seems = "is open" if sign.certain else "may be open"
+    return (
+        f"Image {sign.entry} ('{name}') {seems} in QuPath: {sign.why}. A save there would write "
+        "over these objects: close it without saving, or reload it (File > Reload data) before "
+        "anything else. Or bring them in there as GeoJSON: 'qpgaze project export PROJECT "
+        f"OUT.geojson --image {sign.entry}', then drag OUT.geojson onto the open image."
+    )
+
+
+def warnings_of_use(
+    project: Project, entries: Collection[str], *, client: OpenImages | None = None
+) -> list[str]:
+    """Say of a project's images that are to be written which ones a QuPath seems to have open.
+
+    Parameters
+    ----------
+    project : Project
+    entries : collection of str
+        Entry ids.
+    client : OpenImages, optional
+    """
+    chosen = {entry.id: entry for entry in project.entries if entry.id in entries}
+    signs = signs_of_use(project.path, chosen.values(), client=client)
+    return [in_words(sign, chosen[sign.entry].name) for sign in signs]
+
+
+def _held(entry: Entry, data: Path, holders: dict[tuple[int, int], str]) -> str | None:
+    """Say which Java process holds an image's slide or data."""
+    if not holders:
+        return None
+    places = [(data, "its data")]
+    with contextlib.suppress(SlideError):  # not there: nobody holds it
+        places.append((entry.image_path(), "its slide"))
+    for place, what in places:
+        try:
+            status = place.stat()
+        except OSError:
+            continue
+        who = holders.get((status.st_dev, status.st_ino))
+        if who is not None:
+            return f"{who} holds {what}"
+    return None
+
+
+def _held_by_java(proc: Path) -> Iterator[tuple[tuple[int, int], str]]:
+    """List files (by device and number) that Java processes hold, where the system shows that."""
+    try:
+        processes = [path for path in proc.iterdir() if path.name.isdigit()]
+    except OSError:  # not Linux
+        return
+    for process in processes:
+        if process.name == str(os.getpid()):  # QuPath's classes within this very process
+            continue
+        try:
+            name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+            if not name.lower().startswith(("java", "qupath")):
+                continue
+            held = list((process / "fd").iterdir())
+        except OSError:  # ended meanwhile, or another person's
+            continue
+        for one in held:
+            try:
+                status = one.stat()
+            except OSError:
+                continue
+            yield (status.st_dev, status.st_ino), f"process {process.name} ({name})"
+
+
+def _saved_lately(data: Path, ours: str | None, now_s: float) -> str | None:
+    """Say when another program saved an image's data, if that was lately."""
+    try:
+        age_s = now_s - data.stat().st_mtime
+        if not -RECENT_S <= age_s <= RECENT_S:
+            return None
+        content = data.read_bytes()
+    except OSError:  # none yet
+        return None
+    if hashlib.sha256(content).hexdigest() == ours:
+        return None
+    minutes = max(0, round(age_s / 60))
+    when = "less than a minute" if minutes < 1 else f"{minutes} min"
+    return f"another program saved its data {when} ago"
