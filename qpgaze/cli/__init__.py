@@ -7,6 +7,7 @@ status: 0 fine, 1 a check found problems, 2 wrong use or a failed operation.
 
 from __future__ import annotations
 
+import io
 import sys
 
 from qpgaze.cli.app import app
@@ -16,6 +17,11 @@ def main() -> None:
     """Run the command line and leave with its exit status."""
     from qpgaze.cli.app import run
 
+    # A name in a project or on a disk may hold what the terminal has no letter for, or half a
+    # letter: it is written as an escape then (which JSON understands), and ends nothing.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

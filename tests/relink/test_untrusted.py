@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -169,8 +171,6 @@ def test_what_is_no_picture_is_not_read_as_one(
 
 
 def test_a_programs_picture_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import subprocess
-
     from qpgaze.slides import open_slide
 
     def refuse(*_: object, **__: object) -> None:
@@ -223,6 +223,36 @@ def test_names_are_only_text(
         assert list(found.classes) == [name]
     # Nothing was made of a name.
     assert sorted(path.name for path in into.parent.iterdir()) == ["hostile", "into"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [("utf-8", ["show"]), ("cp1252", ["relink"]), ("cp1252", ["relink", "--json"])],
+)
+def test_names_that_no_terminal_can_write(
+    hostile: Callable[..., Path], encoding: str, words: list[str]
+) -> None:
+    project = hostile(imageName="half \ud800 of a pair, 病", uri="file:/a%FFb.svs")
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "qpgaze", "project", words[0], str(project), *words[1:]]
+    said = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert said.returncode == (1 if "relink" in words else 0), said.stderr
+    assert b"\\ud800" in said.stdout
+    assert said.stderr == b""
+    if "--json" in words:
+        assert json.loads(said.stdout.decode(encoding))["project"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names are only possible elsewhere")
+def test_files_whose_names_are_no_text(hostile: Callable[..., Path], tmp_path: Path) -> None:
+    project = hostile(uri="file:/nowhere/a%FFb.png")
+    path = tmp_path / os.fsdecode(b"a\xffb.png")
+    try:
+        Image.fromarray(np.zeros((4, 5, 3), dtype=np.uint8)).save(path)
+    except OSError:  # macOS refuses such names
+        return
+    assert relink_project(project, look_in=[tmp_path]).complete
+    assert relink_project(project).counts == {"in place": 1}
 
 
 @pytest.mark.parametrize("number", [10**30, -5, 10**400, 1.5, "12", None, True], ids=str)

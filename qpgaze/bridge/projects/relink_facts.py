@@ -138,9 +138,9 @@ class RememberedImages:
             {"entry": entry, "name": facts.name, "bytes": facts.size, "samples": facts.samples}
             for (entry, _), facts in sorted(self._now.items())
         ]
-        content = json.dumps({"version": VERSION, "images": images}, indent=1, ensure_ascii=False)
+        content = json.dumps({"version": VERSION, "images": images}, indent=1)
         before: Snapshot = self._before
-        return Change(self.path, content.encode("utf-8") + b"\n", before)
+        return Change(self.path, content.encode("ascii") + b"\n", before)
 
 
 def _parse(content: bytes) -> dict[tuple[str, str], FileFacts]:
