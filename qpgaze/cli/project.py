@@ -15,6 +15,7 @@ from qpgaze.cli.project_collect import collect
 from qpgaze.cli.project_geojson import import_
 from qpgaze.cli.project_relink import relink
 from qpgaze.cli.project_rescue import rescue
+from qpgaze.cli.project_set import set_
 
 if TYPE_CHECKING:
     from qpgaze.bridge.projects.protocol import Entry, Project
@@ -50,6 +51,7 @@ def project() -> None:
 project.add_command(relink)
 project.add_command(collect)
 project.add_command(import_)
+project.add_command(set_)
 for _verb in (log_, verify, rollback, rescue):
     project.add_command(_verb)
 

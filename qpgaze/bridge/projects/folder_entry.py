@@ -11,6 +11,7 @@ from uuid import UUID
 from qpgaze.bridge.projects import qpproj
 from qpgaze.bridge.projects.codec import ImageOfData
 from qpgaze.bridge.projects.colors import class_color, with_parents
+from qpgaze.bridge.projects.entry_fields import EntryFields
 from qpgaze.bridge.projects.files import Change, Snapshot, read_file
 from qpgaze.bridge.projects.images import (
     ImageFacts,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from qpgaze.bridge.projects.folder import FolderProject
 
 
-class FolderEntry:
+class FolderEntry(EntryFields):
     """One image of an :class:`FolderProject`; see :class:`~..protocol.Entry`."""
 
     def __init__(
@@ -49,6 +50,7 @@ class FolderEntry:
         self._content: bytes | None = None
         self._colors: Mapping[str, int] = {}
         self._recorded: tuple[Mapping[str, Any] | None, ...] | None = None
+        self._forget_fields()
 
     @property
     def id(self) -> str:
@@ -62,23 +64,9 @@ class FolderEntry:
         return name if isinstance(name, str) else f"Image {self.id}"
 
     @property
-    def description(self) -> str | None:
-        """What a person wrote about the image."""
-        text = self.raw.get("description")
-        return text if isinstance(text, str) else None
-
-    @property
     def uris(self) -> tuple[str, ...]:
         """Where QuPath reads the pixels from."""
         return qpproj.builder_uris(self.raw.get("serverBuilder"))
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """The entry's own key-value pairs."""
-        pairs = self.raw.get("metadata")
-        if not isinstance(pairs, dict):
-            return {}
-        return {str(key): str(value) for key, value in pairs.items() if value is not None}
 
     @property
     def width_px(self) -> int | None:
@@ -147,13 +135,19 @@ class FolderEntry:
 
     @property
     def dirty(self) -> bool:
-        """Whether its objects are to change."""
-        return self._staging is not None and self._staging.dirty
+        """Whether its objects, its type or its thumbnail are to change."""
+        objects = self._staging is not None and self._staging.dirty
+        return objects or self._type is not None or self._thumbnail is not None
 
     def forget(self) -> None:
         """Drop what was read and staged, so that it is read again."""
         self._staging = self._snapshot = self._recorded = self._content = None
         self._colors = {}
+        self._forget_fields()
+
+    def data_now(self) -> bytes:
+        """Return the image's data as read."""
+        return self._read()[0]
 
     def saved(self) -> None:
         """Take note that everything staged is on the disk."""
@@ -191,32 +185,39 @@ class FolderEntry:
     def changes(self, classes: Mapping[str, int]) -> list[Change]:
         """Return the files to write; :meth:`merge` goes before."""
         staged = self._staged()
+        thumbnail = self._thumbnail if self.facts is None else self.facts.thumbnail
+        path = self.folder / "thumbnail.jpg"
+        made = [] if thumbnail is None else [Change(path, thumbnail, read_file(path)[1])]
+        if self.is_new or staged.dirty or self._type is not None:
+            made = [self._data_change(staged, classes), *made]
+        return made + self._summary_change(staged.current())
+
+    def _data_change(self, staged: Staging, classes: Mapping[str, int]) -> Change:
         content, before = self._content, self._snapshot or Snapshot(self.data_path)
         names = with_parents(staged.class_names())
         colors = {
             name: classes.get(name, self._colors.get(name, class_color(name))) for name in names
         }
         builder = self.raw.get("serverBuilder")
-        content = self._project.codec.write(
-            content or None,
-            staged.batches,
-            image=ImageOfData(
-                builder=builder if isinstance(builder, dict) else {},
-                image_type=self.new_image_type,
-                qupath_version=self._project.qupath_version,
-                path=self._path_or_none(),
-            ),
-            class_colors=colors,
-        )
+        if staged.dirty or not content:
+            content = self._project.codec.write(
+                content or None,
+                staged.batches,
+                image=ImageOfData(
+                    builder=builder if isinstance(builder, dict) else {},
+                    image_type=self._type or self.new_image_type,
+                    qupath_version=self._project.qupath_version,
+                    path=self._path_or_none(),
+                ),
+                class_colors=colors,
+            )
+        if self._type is not None:
+            from qpgaze.bridge.qpdata.opening import set_image_type
+
+            content = set_image_type(content, self._type)
         target = before if before.path == self.data_path else Snapshot(self.data_path)
-        backup = self.backup_path
-        made = [
-            Change(self.data_path, content, target, backup=backup, verify=self._verifier(staged))
-        ]
-        if self.facts is not None:
-            thumbnail = self.folder / "thumbnail.jpg"
-            made.append(Change(thumbnail, self.facts.thumbnail, Snapshot(thumbnail)))
-        return made + self._summary_change(staged.current())
+        verify = self._verifier(staged)
+        return Change(self.data_path, content, target, backup=self.backup_path, verify=verify)
 
     def _summary_change(self, objects: Sequence[SlideObject]) -> list[Change]:
         """Return the image's ``summary.json`` with new counts; where QuPath wrote none, none."""
@@ -231,6 +232,8 @@ class FolderEntry:
             if not raw:
                 return []
         raw = {**raw, "timestamp": now}
+        if self._type is not None:
+            raw["imageType"] = self._type
         raw["hierarchy"] = {**raw.get("hierarchy", {}), **count_objects(objects)}
         return [Change(path, json.dumps(raw, ensure_ascii=False).encode("utf-8"), before)]
 

@@ -28,6 +28,14 @@ class Entry(Protocol):
         Where QuPath reads the pixels from.
     metadata : mapping of str to str
         The entry's own key-value pairs (``patient``, for one).
+    description : str or None
+        What a person wrote about the image.
+    tags : tuple of str
+        Words that sort images in QuPath 0.6 and newer.
+    image_type : str or None
+        What QuPath takes the image for (``BRIGHTFIELD_H_E``).
+    stains : str or None
+        Colour deconvolution stains, JSON text; None where QuPath's defaults hold.
     width_px, height_px : int or None
         Level-0 size where the project records it.
     pixel_size_um : (x, y) or None
@@ -42,6 +50,14 @@ class Entry(Protocol):
     def uris(self) -> tuple[str, ...]: ...
     @property
     def metadata(self) -> Mapping[str, str]: ...
+    @property
+    def description(self) -> str | None: ...
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+    @property
+    def image_type(self) -> str | None: ...
+    @property
+    def stains(self) -> str | None: ...
     @property
     def width_px(self) -> int | None: ...
     @property
@@ -98,6 +114,44 @@ class Entry(Protocol):
         ------
         EntryError
             If there is no object of that id.
+        """
+        ...
+
+    def describe(self, text: str | None) -> None:
+        """Stage what is written about the image; None takes it away."""
+        ...
+
+    def set_metadata(self, pairs: Mapping[str, str | None]) -> None:
+        """Stage key-value pairs; others stay, a value of None takes the key away.
+
+        Raises
+        ------
+        UsageError
+            If a key is empty or has several lines.
+        """
+        ...
+
+    def set_tags(self, tags: Iterable[str]) -> None:
+        """Stage tags in place of those that the entry has; QuPath before 0.6 ignores them."""
+        ...
+
+    def set_image_type(self, image_type: str) -> None:
+        """Stage what QuPath is to take the image for; its default stains follow the type.
+
+        Raises
+        ------
+        UsageError
+            If QuPath has no such type.
+        """
+        ...
+
+    def refresh_thumbnail(self) -> None:
+        """Stage a thumbnail made anew from the slide.
+
+        Raises
+        ------
+        SlideError
+            If the slide is not there or cannot be read.
         """
         ...
 

@@ -1,0 +1,81 @@
+"""``qpgaze project set``: what a project says of an image besides its objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+IMAGE_TYPES = {
+    "h-e": "BRIGHTFIELD_H_E",
+    "h-dab": "BRIGHTFIELD_H_DAB",
+    "brightfield": "BRIGHTFIELD_OTHER",
+    "fluorescence": "FLUORESCENCE",
+    "other": "OTHER",
+    "unset": "UNSET",
+}
+
+
+@click.command("set")
+@click.argument("project_path", metavar="PROJECT", type=click.Path(path_type=Path))
+@click.argument("image", metavar="IMAGE")
+@click.option("--patient", help="Groups slides: splits never cut through a patient.")
+@click.option("--description", help="What QuPath shows as the image's description; '' for none.")
+@click.option(
+    "--meta", multiple=True, metavar="KEY=VALUE", help="Metadata; KEY= takes the key away."
+)
+@click.option("--tag", multiple=True, help="Tags in place of those it has (QuPath 0.6 and newer).")
+@click.option(
+    "--type",
+    "image_type",
+    type=click.Choice(list(IMAGE_TYPES)),
+    help="What QuPath takes the image for.",
+)
+@click.option("--thumbnail", is_flag=True, help="Make the thumbnail anew from the slide.")
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "embedded", "paquo"]),
+    default="auto",
+    show_default=True,
+    help="How the project is reached: through an installed QuPath (paquo) or without one.",
+)
+def set_(
+    project_path: Path,
+    image: str,
+    patient: str | None,
+    description: str | None,
+    meta: tuple[str, ...],
+    tag: tuple[str, ...],
+    image_type: str | None,
+    thumbnail: bool,
+    backend: Any,
+) -> None:
+    """Set what PROJECT says of an image: IMAGE is its entry id or its name."""
+    from qpgaze import keys
+    from qpgaze.bridge import open_project
+
+    pairs: dict[str, str | None] = {}
+    for one in meta:
+        key, equals, value = one.partition("=")
+        if not equals or not key.strip():
+            raise click.UsageError(f"Expected --meta KEY=VALUE, but '{one}' came.")
+        pairs[key] = value or None
+    if patient is not None:
+        pairs[keys.PATIENT] = patient or None
+    if not (pairs or tag or thumbnail) and description is None and image_type is None:
+        raise click.UsageError("Say what to set, for example --patient P07.")
+    with open_project(project_path, mode="r+", backend=backend) as opened:
+        entry = opened.entry(image)
+        if pairs:
+            entry.set_metadata(pairs)
+        if description is not None:
+            entry.describe(description or None)
+        if tag:
+            entry.set_tags(tag)
+        if image_type is not None:
+            entry.set_image_type(IMAGE_TYPES[image_type])
+        if thumbnail:
+            entry.refresh_thumbnail()
+        opened.commit()
+        click.echo(f"Set {entry.name} (image {entry.id})")

@@ -1,0 +1,159 @@
+"""What a project says of an image besides its objects, with every backend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qpgaze.bridge import create_project, open_project
+from qpgaze.bridge.qpdata import read_qpdata
+from qpgaze.bridge.qpdata.opening import read_opening, set_image_type
+from qpgaze.cli.app import run
+from qpgaze.errors import ProjectError, UnsupportedDataError, UsageError
+from qpgaze.model import SlideObject
+
+REAL = Path(__file__).resolve().parent.parent / "data" / "qupath"
+
+
+@pytest.fixture
+def project(tmp_path: Path, picture: Path, backend: str) -> Path:
+    with create_project(tmp_path / "study", backend=backend) as made:
+        made.add_image(picture, metadata={"patient": "P1", "block": "A"})
+        made.commit()
+    file = tmp_path / "study" / "project.qpproj"
+    raw = json.loads(file.read_text("utf-8"))
+    raw["images"][0]["unknown"] = {"kept": [1]}
+    raw["later"] = True
+    file.write_text(json.dumps(raw), "utf-8")
+    return tmp_path / "study"
+
+
+def test_fields_are_staged_and_written(project: Path, backend: str) -> None:
+    data = (project / "data" / "1" / "data.qpdata").read_bytes()
+    with open_project(project, mode="r+", backend=backend) as opened:
+        entry = opened.entry("1")
+        assert (entry.description, entry.tags, entry.image_type) == (None, (), "BRIGHTFIELD_H_E")
+        entry.describe("zwei\nZeilen")
+        entry.set_metadata({"patient": "P2", "block": None, "stain": "H&E"})
+        entry.set_tags(["first", "first", "µ"])
+        for _ in range(2):  # staged, then written
+            assert entry.description == "zwei\nZeilen"
+            assert entry.metadata == {"patient": "P2", "stain": "H&E"}
+            assert entry.tags == ("first", "µ")
+            opened.commit()
+    raw = json.loads((project / "project.qpproj").read_text("utf-8"))
+    assert raw["later"] is True
+    (image,) = raw["images"]
+    assert image["unknown"] == {"kept": [1]}
+    assert image["tags"] == ["first", "µ"]
+    assert image["description"] == "zwei\nZeilen"
+    assert (project / "data" / "1" / "data.qpdata").read_bytes() == data
+    with open_project(project, mode="r+", backend=backend) as opened:
+        opened.entry("1").describe(None)
+        opened.commit()
+        assert opened.entry("1").description is None
+
+
+def test_the_image_type_changes_and_nothing_else(
+    project: Path, backend: str, make_object: Callable[..., SlideObject]
+) -> None:
+    with open_project(project, mode="r+", backend=backend) as opened:
+        entry = opened.entry("1")
+        entry.set_image_type("FLUORESCENCE")
+        assert entry.image_type == "FLUORESCENCE"
+        entry.add([make_object(1)])
+        opened.commit()
+        assert entry.image_type == "FLUORESCENCE"
+        assert len(entry.objects()) == 1
+    summary = json.loads((project / "data" / "1" / "summary.json").read_text("utf-8"))
+    assert summary["imageType"] == "FLUORESCENCE"
+    with (
+        open_project(project, backend=backend) as opened,
+        pytest.raises(UsageError, match="reading only"),
+    ):
+        opened.entry("1").set_image_type("OTHER")
+    with open_project(project, mode="r+", backend=backend) as opened:
+        with pytest.raises(UsageError, match="image type"):
+            opened.entry("1").set_image_type("H&E")
+        with pytest.raises(UsageError, match="key"):
+            opened.entry("1").set_metadata({" ": "x"})
+
+
+def test_nothing_is_written_without_commit(
+    project: Path, backend: str, contents: Callable[[Path], dict[str, bytes]]
+) -> None:
+    before = contents(project)
+    with open_project(project, mode="r+", backend=backend) as opened:
+        entry = opened.entry("1")
+        entry.describe("x")
+        entry.set_metadata({"a": "b"})
+        entry.set_image_type("OTHER")
+        entry.refresh_thumbnail()
+    assert contents(project) == before
+
+
+def test_a_thumbnail_comes_back(project: Path, backend: str) -> None:
+    thumbnail = project / "data" / "1" / "thumbnail.jpg"
+    before = thumbnail.read_bytes()
+    thumbnail.unlink()
+    with open_project(project, mode="r+", backend=backend) as opened:
+        opened.entry("1").refresh_thumbnail()
+        opened.commit()
+    assert thumbnail.read_bytes() == before
+
+
+def test_what_another_wrote_meanwhile_stays(project: Path, backend: str) -> None:
+    with (
+        open_project(project, mode="r+", backend=backend) as first,
+        open_project(project, mode="r+", backend=backend) as second,
+    ):
+        first.entry("1").set_metadata({"a": "1"})
+        second.entry("1").set_metadata({"b": "2"})
+        first.commit()
+        second.commit()
+        want = {"patient": "P1", "block": "A", "a": "1", "b": "2"}
+        assert second.entry("1").metadata == want
+
+
+@pytest.mark.parametrize("name", ["v0.3.2", "v0.5.1tma", "c_all_roi_kinds", "b3_no_objects"])
+def test_the_type_of_real_data(name: str) -> None:
+    data = (REAL / f"{name}.qpdata").read_bytes()
+    before = read_qpdata(data)
+    opening = read_opening(data)
+    assert (opening.image_type, opening.stains) == (before.image_type, before.stains)
+    made = set_image_type(data, "BRIGHTFIELD_H_E")
+    after = read_qpdata(made)
+    assert after.image_type == "BRIGHTFIELD_H_E"
+    assert [str(one) for one in after.objects] == [str(one) for one in before.objects]
+    if before.stains and "default" in before.stains:
+        assert json.loads(after.stains or "")["Name"] == "H&E default"
+    else:
+        assert after.stains == before.stains
+    assert made.endswith(data[-500:])
+    if before.image_type and not before.stains:
+        assert set_image_type(made, before.image_type) == data
+
+
+def test_data_without_a_type_are_refused() -> None:
+    data = (REAL / "c_all_roi_kinds.qpdata").read_bytes()
+    with pytest.raises((UnsupportedDataError, ProjectError)):
+        set_image_type(data.replace(b"$ImageType", b"$ImageTypo"), "OTHER")
+
+
+def test_project_set(
+    project: Path, backend: str, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = ["project", "set", str(project), picture.name, "--backend", backend]
+    assert run([*base, "--patient", "P9", "--meta", "block=", "--meta", "a=b=c"]) == 0
+    assert capsys.readouterr().out == f"Set {picture.name} (image 1)\n"
+    assert run([*base, "--description", "told", "--tag", "seen", "--type", "h-dab"]) == 0
+    with open_project(project, backend=backend) as opened:
+        entry = opened.entry("1")
+        assert entry.metadata == {"patient": "P9", "a": "b=c"}
+        assert (entry.description, entry.tags) == ("told", ("seen",))
+        assert entry.image_type == "BRIGHTFIELD_H_DAB"
+    assert run(base) == 2
+    assert run([*base, "--meta", "nothing"]) == 2
