@@ -18,6 +18,7 @@ from uuid import UUID
 from qpgaze import keys
 from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, is_ours
 from qpgaze.bridge.projects.staging import check_objects
+from qpgaze.bridge.records import has_details
 from qpgaze.bridge.shapecode import encode_shape, same_shape
 from qpgaze.errors import ProjectError
 from qpgaze.model import SlideObject
@@ -284,8 +285,8 @@ class _Merging:
         last = len(mine) - 1 - mine[::-1].index(_content(base))
         if any(content != mine[last] for content in mine[last:]):
             return True
-        if item.description is not None or item.locked or item.color is not None:
-            return True  # qpgaze writes none of these
+        if not has_details(item, base):
+            return True
         standing = Ledger(Path(), [base]).compare([item], entry=base.entry)
         return standing[item.id] is Standing.CHANGED
 

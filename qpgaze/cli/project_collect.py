@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qpgaze.cli.locks import break_lock_option, free_lock
 from qpgaze.cli.output import allow_host_option, console, emit_json, json_option
 
 if TYPE_CHECKING:
@@ -43,11 +44,18 @@ MOST_LINES = 20
     show_default=True,
     help="How the projects are reached: through an installed QuPath (paquo) or without one.",
 )
+@break_lock_option
 @allow_host_option
 @json_option
 @click.pass_context
 def collect(
-    context: click.Context, /, copies: tuple[Path, ...], into: Path, as_json: bool, **options: Any
+    context: click.Context,
+    /,
+    copies: tuple[Path, ...],
+    into: Path,
+    break_lock: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Merge readers' copies of a project into one.
 
@@ -57,6 +65,7 @@ def collect(
     """
     from qpgaze.workflows.collect import collect_projects
 
+    free_lock(into, break_lock)
     report = collect_projects(copies, into, **options)
     if as_json:
         emit_json("project collect", report.to_json())
@@ -69,6 +78,8 @@ def collect(
 def _show(report: CollectReport) -> None:
     for copy in report.copies:
         _show_copy(copy)
+    for note in report.notes:
+        click.echo(f"Note: {note}")
     if report.dry_run:
         click.echo("Nothing was written: this was a dry run.")
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qpgaze.cli.locks import break_lock_option, free_lock
 from qpgaze.cli.output import allow_host_option, emit_json, json_option
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def _chosen(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> d
     help="Say yourself which file image ID is; repeatable.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@break_lock_option
 @allow_host_option
 @json_option
 @click.pass_context
@@ -51,6 +53,7 @@ def relink(
     look_in: tuple[Path, ...],
     chosen: dict[str, Path],
     dry_run: bool,
+    break_lock: bool,
     allow_hosts: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -62,6 +65,7 @@ def relink(
     """
     from qpgaze.bridge.projects.relink import relink_project
 
+    free_lock(project_path, break_lock)
     report = relink_project(
         project_path, look_in=look_in, chosen=chosen, dry_run=dry_run, allow_hosts=allow_hosts
     )

@@ -16,6 +16,8 @@ from qpgaze.bridge import open_project
 from qpgaze.bridge.ledger import Ledger, Record
 from qpgaze.bridge.merge import ImageMerge, Prefer, Told, merge_objects
 from qpgaze.bridge.merge_images import match_images
+from qpgaze.bridge.pending import open_ledger
+from qpgaze.bridge.projects.in_use import warnings_of_use
 from qpgaze.bridge.projects.lock import writer_lock
 from qpgaze.errors import ProjectError, QpgazeError, UsageError
 from qpgaze.workflows.collect_sessions import CollectedSession, SessionShelf, session_folders
@@ -114,11 +116,14 @@ class CollectReport:
     dry_run : bool
         Nothing was written.
     copies : list of CollectedCopy
+    notes : list of str
+        Images that a QuPath seems to have open.
     """
 
     project: str
     dry_run: bool
     copies: list[CollectedCopy] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
@@ -172,7 +177,12 @@ def collect_projects(
         _refuse_itself(project, others)
         report = CollectReport(str(project.path), dry_run)
         shelf = SessionShelf(project.path.parent)
-        work = _Collecting(project, add_images=add_images, prefer=prefer)
+        work = _Collecting(
+            project,
+            Ledger.open(project.path.parent) if dry_run else open_ledger(project),
+            add_images=add_images,
+            prefer=prefer,
+        )
         try:
             for other in others:
                 found = work.collect(other)
@@ -181,11 +191,22 @@ def collect_projects(
                     for folder in session_folders(other.path.parent)
                 ]
                 report.copies.append(found)
+            report.notes = warnings_of_use(project, _changed(report))
             if not dry_run:
                 work.write(shelf)
         finally:
             shelf.clear()
     return report
+
+
+def _changed(report: CollectReport) -> set[str]:
+    """Return the ids of images that were there before and get other objects."""
+    return {
+        image.entry
+        for copy in report.copies
+        for image in copy.images
+        if (image.added or image.changed) and not image.new
+    }
 
 
 def _refuse_itself(project: Project, others: Sequence[Project]) -> None:
@@ -204,11 +225,13 @@ def _refuse_itself(project: Project, others: Sequence[Project]) -> None:
 class _Collecting:
     """One collection while it goes on: what is staged, and what the ledger is to be told."""
 
-    def __init__(self, project: Project, *, add_images: bool, prefer: Prefer | None) -> None:
+    def __init__(
+        self, project: Project, ledger: Ledger, *, add_images: bool, prefer: Prefer | None
+    ) -> None:
         self.project = project
         self.add_images = add_images
         self.prefer: Prefer | None = prefer
-        self.ledger = Ledger.open(project.path.parent)
+        self.ledger = ledger
         self._records: list[tuple[Entry, Record]] = []
 
     def collect(self, other: Project) -> CollectedCopy:

@@ -90,6 +90,30 @@ def test_a_refinement_in_a_copy_comes_with_its_record(
     assert Ledger.open(project).records == records
 
 
+def test_a_label_that_a_reader_renamed_or_described_is_taken(
+    project: Path, copy_of: Copy, people: SimpleNamespace
+) -> None:
+    copy = copy_of(project, "a")
+    renamed = people.label(1, name="the large one")
+    people.write(copy, change=[renamed, people.label(2, description="see margin", locked=True)])
+    assert first(collect(copy, into=project)) == {"changed": 2, "same": 2}
+    assert people.objects(project)[renamed.id].name == "the large one"
+
+
+def test_what_was_collected_can_be_rolled_back_by_session(
+    project: Path, copy_of: Copy, people: SimpleNamespace
+) -> None:
+    copy = copy_of(project, "a")
+    people.write(copy, add=[people.label(7), people.drawn(2)], by_qpgaze=True)
+    assert first(collect(copy, into=project)) == {"added": 2, "same": 4}
+    session = people.label(7).metadata[keys.SESSION]
+    assert run(["project", "rollback", str(project), "--session", session]) == 0
+    assert set(people.objects(project)) == {ONE, TWO}
+    # What was taken back here on purpose does not come again with an unchanged copy.
+    again = collect(copy, into=project)
+    assert first(again) == {"same": 2, "gone_here": 4}
+
+
 def test_what_both_changed_is_listed_and_left(
     project: Path, copy_of: Copy, people: SimpleNamespace
 ) -> None:
