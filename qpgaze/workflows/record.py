@@ -111,8 +111,7 @@ def record_session(
     kind = options.source.partition(":")[0].strip().lower()
     views = options.views
     if views == "auto":
-        # The mouse is QuPath's: its source is the viewer's feed, too.
-        views = "source" if kind in RECORDED or kind == "mouse" else "qupath"
+        views = "source" if kind in RECORDED else "qupath"
     hook = _hook_file(os.environ)
     folder = session_folder_of(options, hook)
     settings = load_settings(options.settings)
