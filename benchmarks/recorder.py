@@ -29,6 +29,7 @@ from qpgaze.model import Event
 from qpgaze.recording import Batch, SimulatedSource
 from qpgaze.recording.live import LiveSetup, PacedSource
 from qpgaze.recording.live_recorder import Recording, Told, record_live
+from qpgaze.recording.live_viewer import ViewerFeed
 from qpgaze.recording.recovery import recover_session
 from qpgaze.recording.status import Status
 from qpgaze.recording.watch_end import Ending
@@ -38,6 +39,7 @@ from qpgaze.simulate import Reading, TrackerSettings, TruthObject, simulate_read
 from qpgaze.viewing import Display, ImageIdentity, Rect, ViewerState
 from qpgaze.wire import StandIn
 from qpgaze.wire.channel import now_us
+from qpgaze.wire.lines import Outbox
 from qpgaze.workflows.live_labels import ProvisionalLabels
 
 RATE_HZ = 1200
@@ -159,9 +161,10 @@ def dense(reading: Reading) -> list[ViewerState]:
 
 
 def keys(reading: Reading) -> list[Event]:
-    """Press a key every second."""
+    """Press a key every 1.3 seconds."""
     mark = {"event": "mark", "class": "Target"}
-    return [Event(t, "label", mark) for t in range(2_000_000, reading.duration_us, 1_000_000)]
+    last_us = reading.duration_us - 2_000_000
+    return [Event(t, "label", mark) for t in range(2_000_000, last_us, 1_300_000)]
 
 
 class Watching(StandIn):
@@ -194,13 +197,59 @@ def hook_process(folder: str, seconds: int) -> None:
                 hook.sent_us.append(now_us())
             publish(t_us, kind, data)
 
-        hook.server.publish_event = timed  # type: ignore[method-assign]
+        hook.server.publish_event = timed  # type: ignore[method-assign, assignment]
         hook.play(dense(reading), keys(reading), start_us=start_us).join()
         time.sleep(2.0)
         sent = {f"Target {n}": t_us for n, t_us in enumerate(hook.sent_us, 1)}
         ways = [came - sent[name] for name, came in hook.came_us.items()]
         print(json.dumps({"keys": len(sent), "ways_us": ways}), flush=True)
         sys.stdin.readline()
+
+
+class Stopwatch:
+    """Notes when keys arrive at the recorder, and when the lines of labels have left it."""
+
+    def __init__(self) -> None:
+        self.arrived_us: list[int] = []
+        self.left_us: dict[str, int] = {}
+
+    def __enter__(self) -> Stopwatch:
+        self._before = ViewerFeed._take, Outbox.take
+        take_lines, take_out, last = ViewerFeed._take, Outbox.take, threading.local()
+
+        def lines(feed: ViewerFeed, streamed: Any, *more: Any) -> None:
+            for item in streamed:
+                if item.message["type"] == "event" and item.message["event"]["kind"] == "label":
+                    self.arrived_us.append(item.arrived_us)
+            take_lines(feed, streamed, *more)
+
+        def out(box: Outbox) -> bytes | None:
+            # The thread that sends asks for the next line once the one before has left.
+            line = getattr(last, "line", None) or b""
+            if line.startswith(b'{"type":"show_labels"'):
+                now = now_us()
+                for label in json.loads(line).get("labels", ()):
+                    self.left_us.setdefault(label["properties"]["name"], now)
+            last.line = take_out(box)
+            return last.line
+
+        ViewerFeed._take, Outbox.take = lines, out  # type: ignore[method-assign, assignment]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        ViewerFeed._take, Outbox.take = self._before  # type: ignore[method-assign, assignment]
+
+    def ways_ms(self) -> dict[str, float]:
+        """Return quantiles from the arrival of a key until its label has left."""
+        came = {f"Target {n}": t_us for n, t_us in enumerate(self.arrived_us, 1)}
+        return quantiles([left - came[name] for name, left in self.left_us.items()])
+
+
+def quantiles(ways_us: list[int]) -> dict[str, float]:
+    """Return median, 99th percentile and largest, milliseconds."""
+    ways = np.array(ways_us, dtype=float) / 1000
+    named = (("p50", 50), ("p99", 99), ("max", 100))
+    return {name: round(float(np.percentile(ways, q)), 1) for name, q in named}
 
 
 def live(seconds: int) -> dict[str, Any]:
@@ -226,23 +275,26 @@ def live(seconds: int) -> dict[str, Any]:
                 said.append(hook.stdout.readline())  # type: ignore[union-attr]
                 ending.end("done")
 
+            listener = threading.Thread(target=listen, daemon=True)
+
             def started(_folder: Path, _header: SessionHeader) -> None:
                 print(setup.zero.host_us, file=hook.stdin, flush=True)
-                threading.Thread(target=listen, daemon=True).start()
+                listener.start()
 
             what = Recording(
-                source, zero=setup.zero, hooks=(hooks,), gaze_only=True, restart=True,
+                source, zero=setup.zero, hooks=(hooks,), gaze_only=True,
                 events=reading.events[:1], labels=ProvisionalLabels,
             )  # fmt: skip
             began, cpu = time.perf_counter(), time.process_time()
-            outcome = record_live(
-                what, Path(place) / "s.qpgaze", ending=ending,
-                told=Told(started=started, status=told.append),
-            )  # fmt: skip
+            with Stopwatch() as watch:
+                outcome = record_live(
+                    what, Path(place) / "s.qpgaze", ending=ending,
+                    told=Told(started=started, status=told.append),
+                )  # fmt: skip
             took, cpu = time.perf_counter() - began, time.process_time() - cpu
+            listener.join()
             print("bye", file=hook.stdin, flush=True)
         found = json.loads(said[0])
-        ways = np.array(found["ways_us"], dtype=float) / 1000
         kept = open_session(outcome.path, check_content=False)
         return {
             "seconds": round(took, 1),
@@ -250,12 +302,9 @@ def live(seconds: int) -> dict[str, Any]:
             "samples_lost": len(reading.records) - outcome.samples,
             "viewer_states": len(kept.viewer_states),
             "keys": found["keys"],
-            "labels": len(ways),
-            "key_to_label_ms": {
-                "p50": round(float(np.percentile(ways, 50)), 1),
-                "p99": round(float(np.percentile(ways, 99)), 1),
-                "max": round(float(ways.max()), 1),
-            },
+            "labels": len(found["ways_us"]),
+            "key_to_label_ms": watch.ways_ms(),
+            "and_both_ways_to_the_hook_ms": quantiles(found["ways_us"]),
             "audit": outcome.audit,
             "last": last_of(told),
         }
@@ -273,6 +322,7 @@ import sys
 from pathlib import Path
 from qpgaze.recording.live import LiveSetup, PacedSource
 from qpgaze.recording import SimulatedSource
+from qpgaze.recording.live_viewer import ViewerFeed
 from qpgaze.recording.live_recorder import Recording, Told, record_live
 from qpgaze.recording.opening import practice_reading
 setup = LiveSetup()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from qpgaze.gaze import (
 from qpgaze.gaze.keypresses import Press, read_presses
 from qpgaze.model import Event, Label
 from qpgaze.recording.live_labels import LabelChange, joined
-from qpgaze.samples import GazeSamples
+from qpgaze.samples import GazeSamples, empty_records
 from qpgaze.session import SessionHeader
 from qpgaze.session.reader import ASSUMED_ACCURACY_DEG, ASSUMED_PRECISION_DEG
 from qpgaze.viewing import ImageIdentity, ViewerState
@@ -64,6 +65,9 @@ class ProvisionalLabels:
     header : SessionHeader
     ivt, rules : optional
         As for :func:`qpgaze.workflows.read_labels`.
+    rehearse : bool
+        Make a label of nothing first: what is loaded when first used is loaded then, and not
+        while a reader waits for the first label.
 
     Notes
     -----
@@ -78,8 +82,11 @@ class ProvisionalLabels:
         *,
         ivt: IvtParameters | None = None,
         rules: LabelParameters | None = None,
+        rehearse: bool = True,
     ) -> None:
         self._header, self._ivt, self._rules = header, ivt, rules or LabelParameters()
+        if rehearse:
+            _rehearse(header)
         self._accuracy = (ASSUMED_ACCURACY_DEG, ASSUMED_PRECISION_DEG, True)
         self._gaze: deque[Records] = deque()
         self._states: deque[ViewerState] = deque()
@@ -112,14 +119,16 @@ class ProvisionalLabels:
         self._states.extend(states)
         self._forget(now_us)
         changes: list[LabelChange] = []
-        new = [e for e in events if e.kind == "label"]
+        keys = [e for e in events if e.kind == "label"]
         self._measure(events)
-        if new:
-            self._events += new
+        if keys:
+            self._events += keys
             changes += self._keys()
         due = [n for n, pending in self._pending.items() if self._is_due(pending, now_us)]
+        # Whoever pressed a key just now waits; what is shown already can.
+        new = [n for n in due if not self._pending[n].made]
         if due:
-            changes += self._make(due)
+            changes += self._make(new or due)
         return changes
 
     def of(self, image: ImageIdentity) -> LabelChange:
@@ -258,3 +267,18 @@ class ProvisionalLabels:
             else:
                 down.pop(key, None)
         return list(down.values())
+
+
+def _rehearse(header: SessionHeader) -> None:
+    """Label a still eye on a made-up slide."""
+    gaze = empty_records(600)
+    gaze["t_us"] = np.arange(600) * 2_000
+    for eye in ("left", "right"):
+        gaze[f"{eye}_x_adcs"] = gaze[f"{eye}_y_adcs"] = 0.5
+        gaze[f"{eye}_gaze_valid"] = 1
+    box = header.display.bounds_screen_px
+    corners = ((0.0, 0.0), (box.width, 0.0), (0.0, box.height))
+    image = ImageIdentity("rehearsal", math.ceil(box.width), math.ceil(box.height))
+    view = ViewerState(0, "1", image, corners, 1.0, bounds_screen_px=box)
+    mark = Event(1_000_000, "label", {"event": "mark", "class": "Rehearsal"})
+    ProvisionalLabels(header, rehearse=False).take(gaze, (view,), (mark,), 1_200_000)
