@@ -49,7 +49,7 @@ def class_color(name: str) -> int:
     """
     if name in _KNOWN:
         return _KNOWN[name]
-    digest = hashlib.sha256(name.encode("utf-8")).digest()
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
     return _PALETTE[digest[0] % len(_PALETTE)]
 
 
