@@ -10,16 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 _WHERE = {
     "annotate_project": "qpgaze.workflows.annotate",
+    "collect_projects": "qpgaze.workflows.collect",
     "export_project": "qpgaze.workflows.export",
     "read_labels": "qpgaze.workflows.labels",
     "refine_project": "qpgaze.workflows.refine",
     "run_demo": "qpgaze.workflows.demo",
 }
 
-__all__ = ["annotate_project", "export_project", "read_labels", "refine_project", "run_demo"]
+__all__ = [
+    "annotate_project",
+    "collect_projects",
+    "export_project",
+    "read_labels",
+    "refine_project",
+    "run_demo",
+]
 
 if TYPE_CHECKING:
     from qpgaze.workflows.annotate import annotate_project
+    from qpgaze.workflows.collect import collect_projects
     from qpgaze.workflows.demo import run_demo
     from qpgaze.workflows.export import export_project
     from qpgaze.workflows.labels import read_labels

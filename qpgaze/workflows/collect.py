@@ -177,12 +177,8 @@ def collect_projects(
         _refuse_itself(project, others)
         report = CollectReport(str(project.path), dry_run)
         shelf = SessionShelf(project.path.parent)
-        work = _Collecting(
-            project,
-            Ledger.open(project.path.parent) if dry_run else open_ledger(project),
-            add_images=add_images,
-            prefer=prefer,
-        )
+        ledger = Ledger.open(project.path.parent) if dry_run else open_ledger(project)
+        work = _Collecting(project, ledger, add_images=add_images, prefer=prefer)
         try:
             for other in others:
                 found = work.collect(other)
