@@ -27,8 +27,8 @@ COLUMNS = [
 ]
 """Of a row; the adapters fill it in this order."""
 
-POLL_S = 0.004
-SYNC_EVERY = 250
+POLL_S = 0.008
+SYNC_EVERY = 125
 """Rounds of the loop between two looks for comparisons of the clocks: about a second."""
 
 
