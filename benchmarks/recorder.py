@@ -197,7 +197,7 @@ def hook_process(folder: str, seconds: int) -> None:
                 hook.sent_us.append(now_us())
             publish(t_us, kind, data)
 
-        hook.server.publish_event = timed  # type: ignore[method-assign, assignment]
+        hook.server.publish_event = timed  # type: ignore[method-assign]
         hook.play(dense(reading), keys(reading), start_us=start_us).join()
         time.sleep(2.0)
         sent = {f"Target {n}": t_us for n, t_us in enumerate(hook.sent_us, 1)}
@@ -230,14 +230,15 @@ class Stopwatch:
                 now = now_us()
                 for label in json.loads(line).get("labels", ()):
                     self.left_us.setdefault(label["properties"]["name"], now)
-            last.line = take_out(box)
-            return last.line
+            taken = take_out(box)
+            last.line = taken
+            return taken
 
         ViewerFeed._take, Outbox.take = lines, out  # type: ignore[method-assign, assignment]
         return self
 
     def __exit__(self, *_: object) -> None:
-        ViewerFeed._take, Outbox.take = self._before  # type: ignore[method-assign, assignment]
+        ViewerFeed._take, Outbox.take = self._before  # type: ignore[method-assign]
 
     def ways_ms(self) -> dict[str, float]:
         """Return quantiles from the arrival of a key until its label has left."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from qpgaze.errors import QpgazeError, SessionError
+from qpgaze.frames import ViewerClock
 from qpgaze.model import Event
 from qpgaze.recording.live import SessionZero, no_gaze
 from qpgaze.recording.live_audit import SyncAudit
@@ -297,7 +298,8 @@ class _Recorder:
         """Write views first: a cut must not leave gaze without the view that it fell on."""
         batch, writer = came.batch, self.writer
         if self.what.gaze_only and not from_viewer:
-            batch = Batch(batch.end_us, batch.gaze, (), (), batch.clocks)
+            clocks = tuple(c for c in batch.clocks if c.source is not ViewerClock)
+            batch = Batch(batch.end_us, batch.gaze, (), (), clocks)
         arrived_us: int | None = came.arrived_us - self.feed.origin_us
         if not (from_viewer or self.feed.in_real_time):
             arrived_us = None
