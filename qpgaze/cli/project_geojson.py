@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qpgaze.cli.locks import break_lock_option, free_lock
 from qpgaze.cli.output import emit_json, json_option
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How the project is reached: through an installed QuPath (paquo) or without one.",
 )
+@break_lock_option
 @json_option
 def import_(
     project_path: Path,
@@ -36,6 +38,7 @@ def import_(
     replace: bool,
     skip_refused: bool,
     backend: Any,
+    break_lock: bool,
     as_json: bool,
 ) -> None:
     """Put the objects of FILE.geojson into an image of PROJECT, all or none.
@@ -46,6 +49,7 @@ def import_(
     from qpgaze.bridge import open_project
     from qpgaze.bridge.geojson import import_geojson
 
+    free_lock(project_path, break_lock)
     with open_project(project_path, mode="r+", backend=backend) as opened:
         if image is not None:
             entry = opened.entry(image)

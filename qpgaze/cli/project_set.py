@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from qpgaze.cli.locks import break_lock_option, free_lock
+
 IMAGE_TYPES = {
     "h-e": "BRIGHTFIELD_H_E",
     "h-dab": "BRIGHTFIELD_H_DAB",
@@ -40,6 +42,7 @@ IMAGE_TYPES = {
     show_default=True,
     help="How the project is reached: through an installed QuPath (paquo) or without one.",
 )
+@break_lock_option
 def set_(
     project_path: Path,
     image: str,
@@ -50,6 +53,7 @@ def set_(
     image_type: str | None,
     thumbnail: bool,
     backend: Any,
+    break_lock: bool,
 ) -> None:
     """Set what PROJECT says of an image: IMAGE is its entry id or its name."""
     from qpgaze import keys
@@ -65,6 +69,7 @@ def set_(
         pairs[keys.PATIENT] = patient or None
     if not (pairs or tag or thumbnail) and description is None and image_type is None:
         raise click.UsageError("Say what to set, for example --patient P07.")
+    free_lock(project_path, break_lock)
     with open_project(project_path, mode="r+", backend=backend) as opened:
         entry = opened.entry(image)
         if pairs:

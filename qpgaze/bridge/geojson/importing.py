@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,32 +87,26 @@ def import_geojson(
         fresh, known, bad = _sorted_out(path, read, there)
         swap = known if replace else []
         bad += _faults(swap)
-        if not bad:
-            bad = _staged_or_faults(entry, fresh)
-        else:
-            bad += _faults(fresh)
+        bad += _faults(fresh) if bad else _staged_or_faults(entry, fresh)
         if bad:
             bad.sort(key=_in_the_file)
             if not skip_refused:
                 raise _refusal(path, bad, read.objects + len(read.refused))
             lost = {refusal.number for refusal in bad}
             swap = [found for found in swap if found.number not in lost]
-            fresh = _without_orphans([one for one in fresh if one.number not in lost], there, bad)
+            fresh = _without(bad, fresh, there)
             entry.add([found.object for found in fresh])
         entry.replace([found.object for found in swap])
-    added = [found.object for found in fresh]
-    swapped = [found.object for found in swap]
-    used = {item.class_name for item in (*added, *swapped) if item.class_name is not None}
-    colors = read.class_colors
-    project.add_classes({name: colors[name] for name in colors if name in used})
+    _add_classes(project, [*fresh, *swap], read.class_colors)
     return ImportReport(
-        added=len(added),
-        replaced=len(swapped),
-        skipped=0 if replace else len(known),
-        refused=bad,
-        mended=read.mended,
-        unknown=read.unknown,
+        len(fresh), len(swap), 0 if replace else len(known), bad, read.mended, read.unknown
     )
+
+
+def _add_classes(project: Project, found: list[Found], colors: Mapping[str, int]) -> None:
+    """Stage the classes that came in, with the file's colours."""
+    used = {one.object.class_name for one in found}
+    project.add_classes({name: color for name, color in colors.items() if name in used})
 
 
 @contextmanager
@@ -182,13 +176,16 @@ def _faults(found: list[Found]) -> list[Refusal]:
     return faults
 
 
-def _without_orphans(
-    found: Iterable[Found], there: Mapping[UUID, SlideObject], bad: list[Refusal]
+def _without(
+    bad: list[Refusal], found: list[Found], there: Mapping[UUID, SlideObject]
 ) -> list[Found]:
-    """Leave out what lies under a refused object; parents come before their children."""
+    """Leave out what is refused and what lies under that; parents come before their children."""
+    lost = {refusal.number for refusal in bad}
     kept: dict[UUID, Found] = {}
     for one in found:
         item = one.object
+        if one.number in lost:
+            continue
         if item.parent is None or item.parent in kept or item.parent in there:
             kept[item.id] = one
         else:

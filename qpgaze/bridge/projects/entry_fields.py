@@ -6,7 +6,7 @@ staged and written by the project's commit; what the files hold besides stays as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from qpgaze.bridge.projects.images import check_image_type, read_image
@@ -27,15 +27,8 @@ class EntryFields:
     new_image_type: str
     _project: FolderProject
 
-    if TYPE_CHECKING:
-
-        def image_path(self) -> Path:
-            """Return the image as a local file."""
-            ...
-
-        def data_now(self) -> bytes:
-            """Return the image's data as read."""
-            ...
+    image_path: Callable[[], Path]
+    data_now: Callable[[], bytes]
 
     def _forget_fields(self) -> None:
         """Drop what is staged here."""
