@@ -23,7 +23,9 @@ def home = named != null ? new File(named as String).getParentFile()
 
 def install = new File(home, "install.json")
 def before = install.isFile() ? GsonTools.getInstance().fromJson(install.getText("UTF-8"), Map).startup_before : null
-if (before) {
+// Run anew by the installer, not by QuPath's start: then the site's script has run already.
+def onlyHook = System.clearProperty("qpgaze.only.hook") != null
+if (before && !onlyHook) {
     try {
         qupath.runScript(new File(before as String), null)
     } catch (Exception e) {

@@ -1,7 +1,6 @@
 package qpgaze
 
 import javafx.application.Platform
-import javafx.stage.Window
 import org.slf4j.LoggerFactory
 import qupath.lib.gui.QuPathGUI
 
@@ -135,11 +134,12 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
     private void watchFocus() {
         if (!keys.active)
             return
-        boolean focused = Window.getWindows().any { it.isFocused() }
+        def open = scenes()
+        boolean focused = open.any { it.getWindow()?.isFocused() }
         if (wasFocused && !focused)
             keys.interrupted(false)
         wasFocused = focused
-        keys.refresh(scenes())
+        keys.refresh(open)
     }
 
     private Set scenes() {

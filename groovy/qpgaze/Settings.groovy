@@ -60,7 +60,7 @@ final class Settings {
     List<String> getRecordArguments() {
         Object named = chosen.get("record")
         return named instanceof List ? ((List) named).collect { String.valueOf(it) }
-            : ["record", "--source", source, "--json"]
+            : ["record", "--source", source, "--views", "qupath", "--json"]
     }
 
     /** Where gaze comes from, as qpgaze record --source names it. */

@@ -44,13 +44,18 @@ final class StatusLine implements AutoCloseable {
 
     private void write() {
         String whole = flash ? "${text}   [ ${flash} ]".toString() : text
-        for (Label label : labels.values())
+        for (Label label : labels.values()) {
             label.setText(whole)
+            label.applyCss()
+            label.autosize()
+        }
     }
 
     private void add(QuPathViewer viewer) {
         Label label = new Label()
         label.setMouseTransparent(true)
+        // The viewer's own layout leaves it alone: it is placed and sized here.
+        label.setManaged(false)
         label.getProperties().put(Covers.KIND, "status")
         label.setStyle("-fx-background-color: rgba(0,0,0,0.6); -fx-text-fill: white; -fx-padding: 4 10 4 10; " +
             "-fx-background-radius: 4;")
