@@ -64,15 +64,18 @@ class Channel:
         ]
 
     def start(self) -> None:
-        """Begin to read and write."""
-        for thread in self._threads:
-            thread.start()
+        """Begin to read and write, unless it was closed already."""
+        with self._closing:
+            if not self._closed:
+                for thread in self._threads:
+                    thread.start()
 
     def finish(self, wait_s: float = 1.0) -> None:
         """Send what is queued, then close."""
         self.outbox.close()
-        if threading.current_thread() is not self._threads[1]:
-            self._threads[1].join(wait_s)
+        writing = self._threads[1]
+        if writing.is_alive() and writing is not threading.current_thread():
+            writing.join(wait_s)
         self.close("closed")
 
     def close(self, reason: str) -> None:

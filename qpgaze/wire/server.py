@@ -256,9 +256,12 @@ class WireServer:
         finally:
             with self._lock:
                 self._pending -= 1
-                if client is not None:
+                late = self._closing
+                if client is not None and not late:
                     self._clients.add(client)
-        if client is not None:
+        if client is not None and late:
+            client.channel.close("the hook ended meanwhile")
+        elif client is not None:
             log.info("Client %d is %s.", number, client.name)
             for waiting in rest:
                 client.on_line(waiting, now_us())

@@ -17,7 +17,8 @@ from qpgaze.model import Event
 from qpgaze.viewing import ImageIdentity, ViewerState
 from qpgaze.viewing_json import viewer_state_from_json
 from qpgaze.wire import StandIn, WireClient, connect
-from qpgaze.wire.channel import now_us
+from qpgaze.wire.channel import Channel, now_us
+from qpgaze.wire.lines import Outbox
 from qpgaze.wire.schema import MAX_LINE_BYTES, VERSION
 
 View = Callable[..., ViewerState]
@@ -380,3 +381,15 @@ def test_a_reading_is_played(qupath: StandIn, client: WireClient, view: View) ->
     assert kinds.index("event") == 6
     stamps = [line.message["state"]["t_us"] for line in lines if line.message["type"] == "viewer"]
     assert stamps == [1_000_000 + s.t_us for s in states]
+
+
+def test_a_connection_closed_before_it_began_ends_at_once() -> None:
+    here, there = socket.socketpair()
+    reasons: list[str] = []
+    channel = Channel(here, Outbox(), lambda _line, _when: None, reasons.append)
+    channel.finish()
+    channel.start()
+    channel.join()
+    assert reasons == ["closed"]
+    assert there.recv(1) == b""
+    there.close()
