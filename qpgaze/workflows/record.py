@@ -115,8 +115,9 @@ def record_session(
     hook = _hook_file(os.environ)
     folder = session_folder_of(options, hook)
     settings = load_settings(options.settings)
-    no_screen = kind in RECORDED or kind not in SOURCES  # opening it will say so
-    display = None if no_screen else chosen_display(settings, needed=kind != "mouse")
+    # The mouse is on whatever monitor QuPath is on; what is no source is refused below.
+    trackers = SOURCES.keys() - RECORDED - {"mouse"}
+    display = chosen_display(settings) if kind in trackers else None
     setup = LiveSetup(
         display=display,
         pseudonym=options.reader,
@@ -126,7 +127,7 @@ def record_session(
     )
     source = _open(options, setup, hook)
     events: tuple[Event, ...] = ()
-    if kind not in RECORDED and kind != "mouse" and settings.validation is not None:
+    if kind in trackers and settings.validation is not None:
         events = (settings.validation.event(),)
     recording = Recording(
         source,
@@ -141,7 +142,7 @@ def record_session(
         labels=_make_labels if labels else None,
     )
     if told is not None and told.note is not None:
-        for text in _about_validation(settings, kind):
+        for text in _about_validation(settings) if kind in trackers else ():
             told.note(0, text)
     return record_live(recording, folder, ending=ending, told=told)
 
@@ -235,17 +236,15 @@ def _hook_file(environ: Mapping[str, str]) -> Path | None:
 # -- what was measured before ------------------------------------------------------------------
 
 
-def chosen_display(settings: Settings, *, needed: bool) -> Display | None:
+def chosen_display(settings: Settings) -> Display:
     """Return the monitor that carries the tracker, as it was chosen and still is.
 
     Raises
     ------
     SessionError
-        If none was chosen though it is `needed`, or the monitors were arranged anew since.
+        If none was chosen, or the monitors were arranged anew since.
     """
     if settings.monitor is None:
-        if not needed:
-            return None
         raise SessionError(
             "It is not known which monitor carries the tracker.",
             hint="Run 'qpgaze validate-gaze': it asks, and measures how well the tracker measures.",
@@ -264,9 +263,7 @@ def chosen_display(settings: Settings, *, needed: bool) -> Display | None:
     return settings.monitor.display()
 
 
-def _about_validation(settings: Settings, kind: str) -> list[str]:
-    if kind in RECORDED or kind == "mouse":
-        return []
+def _about_validation(settings: Settings) -> list[str]:
     if settings.validation is None:
         return [
             "The tracker was never validated: its accuracy is assumed. Run 'qpgaze validate-gaze'."

@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,23 @@ from qpgaze.cli.app import run
 from qpgaze.cli.record import status_text
 from qpgaze.errors import SessionError, UsageError
 from qpgaze.recording import SimulatedSource, record
+from qpgaze.recording.live_recorder import Told
 from qpgaze.recording.status import Status
 from qpgaze.recording.validation.monitors import ChosenMonitor
 from qpgaze.recording.validation.settings import Settings
 from qpgaze.session import open_session, validate_session
 from qpgaze.simulate import Reading
-from qpgaze.viewing import Rect
+from qpgaze.viewing import ImageIdentity, Rect
+from qpgaze.wire import StandIn
 from qpgaze.workflows import record as record_workflow
-from qpgaze.workflows.record import RecordOptions, chosen_display, session_folder_of
+from qpgaze.workflows.record import (
+    RecordOptions,
+    chosen_display,
+    record_session,
+    session_folder_of,
+)
+
+SLIDE = ImageIdentity("slide", 2000, 1500, "1", ("file:/x/slide.tif",))
 
 
 def test_a_child_process_is_ended_by_its_standard_input(tmp_path: Path) -> None:
@@ -93,9 +103,8 @@ def test_where_a_session_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_monitor_must_be_known_and_still_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen_display(Settings(), needed=False) is None
     with pytest.raises(SessionError, match="which monitor"):
-        chosen_display(Settings(), needed=True)
+        chosen_display(Settings())
     box = Rect(0, 0, 1920, 1080)
     chosen = ChosenMonitor("DP-1", 1, box, box, 1.0, 528.0, 297.0)
 
@@ -104,12 +113,11 @@ def test_the_monitor_must_be_known_and_still_be_there(monkeypatch: pytest.Monkey
 
     where = "qpgaze.recording.validation.screens.list_monitors"
     monkeypatch.setattr(where, none)
-    display = chosen_display(Settings(monitor=chosen), needed=True)
-    assert display is not None
+    display = chosen_display(Settings(monitor=chosen))
     assert display.width_mm == 528.0
     monkeypatch.setattr(where, lambda: ())
     with pytest.raises(SessionError, match="arranged in another way"):
-        chosen_display(Settings(monitor=chosen), needed=True)
+        chosen_display(Settings(monitor=chosen))
 
 
 def test_the_status_fits_80_columns() -> None:
@@ -148,3 +156,40 @@ def test_recover_says_what_is_lost(
     said = json.loads(capsys.readouterr().out)
     assert (said["was_closed"], said["lost"]) == (True, [])
     assert run(["session", "recover", str(tmp_path / "none")]) == 2
+
+
+def test_the_mouse_is_recorded_with_its_views(
+    tmp_path: Path, reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QPGAZE_SETTINGS", str(tmp_path / "settings"))
+    shown = next(s for s in reading.states if s.image is not None)
+    monitor = reading.display.bounds_screen_px
+    with StandIn(folder=tmp_path / "hooks") as hook:
+        hook.open_image(SLIDE)
+
+        def point(x: float) -> None:
+            hook.show(
+                replace(
+                    shown,
+                    t_us=hook.server.clock(),
+                    screen_bounds_px=monitor,
+                    cursor_viewer_px=(x, 50.0),
+                )
+            )
+
+        def status(now: Status) -> None:
+            point(float(now.samples % 400))
+            if now.samples > 30 and now.viewer_states > 1:
+                hook.server.publish_control("stop")
+
+        point(10.0)
+        outcome = record_session(
+            RecordOptions(source="mouse", sessions=tmp_path, name="m", hooks=(tmp_path / "hooks",)),
+            told=Told(status=status),
+        )
+    assert outcome.reason == "QuPath's menu"
+    session = open_session(outcome.path, check_content=False)
+    assert session.closed
+    assert session.header.tracker == "QuPath's cursor"
+    assert len(session.gaze) > 30
+    assert session.viewer_states[0].image == SLIDE
