@@ -55,7 +55,7 @@ onFx {
     System.setProperty("qpgaze.only.hook", "true")
     qupath.runScript(start, null)
 }
-println "Done: qpgaze ${said.version} is in the menu Extensions > qpgaze, now and at every start."
+println "Done: qpgaze ${said.hook_version} is in the menu Extensions > qpgaze, now and at every start."
 if (said.startup_before)
     println "Your start-up script ${said.startup_before} goes on running before it."
 

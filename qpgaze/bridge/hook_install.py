@@ -126,7 +126,8 @@ def install_hook(
     }
     wanted[INSTALL_FILE] = json.dumps(said, indent=2, ensure_ascii=False).encode("utf-8") + b"\n"
     changed = _write(folder, wanted, known)
-    startup, notes = "by hand", ()
+    startup = "by hand"
+    notes: tuple[str, ...] = ()
     if qupath is not None and there is not None:
         startup = "kept" if _same_file(there.startup_script, start) else "set"
         if startup == "set":
@@ -197,7 +198,7 @@ def _user_dir(given: Path | None, there: Preference | None) -> Path:
                 f"There is no folder {given}.",
                 hint="Name QuPath's user folder: Preferences > General > QuPath user directory.",
             )
-        return given
+        return given.resolve()
     if there is not None and there.user_path and Path(there.user_path).is_dir():
         return Path(there.user_path)
     found = user_folders()

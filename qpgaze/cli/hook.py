@@ -48,7 +48,9 @@ def install_hook(
     else:
         report = hook_install.install_hook(user_dir, qupath=qupath, startup_before=startup_before)
     if as_json:
-        emit_json("install-hook", asdict(report))
+        said = asdict(report)
+        said["hook_version"] = said.pop("version")
+        emit_json("install-hook", said)
     else:
         _show(report, uninstall)
 
