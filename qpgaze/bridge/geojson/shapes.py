@@ -134,11 +134,11 @@ def proper(shape: BaseGeometry) -> BaseGeometry | None:
 
     Notes
     -----
-    Both lobes of a bow-tie stay; what a ring surrounds twice is inside, as whoever drew it meant.
-    Coordinates stay where they are but for new ones at crossings.
+    Both lobes of a bow-tie stay; holes are taken out and parts that overlap become one. Coordinates
+    stay where they are but for new ones at crossings.
     """
     try:
-        made = shapely.make_valid(shape, method="structure", keep_collapsed=False)
+        made = shapely.union_all([_proper_polygon(one) for one in shapely.get_parts(shape)])
     except shapely.errors.GEOSException:
         return None
     parts = [
@@ -150,6 +150,14 @@ def proper(shape: BaseGeometry) -> BaseGeometry | None:
         return None
     whole: BaseGeometry = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
     return whole if shapely.is_valid(whole) else None
+
+
+def _proper_polygon(polygon: Any) -> BaseGeometry:
+    """Mend each ring by itself, then take the holes out of the outline."""
+    outline = shapely.make_valid(shapely.Polygon(polygon.exterior))
+    holes = [shapely.make_valid(shapely.Polygon(hole)) for hole in polygon.interiors]
+    made: BaseGeometry = shapely.difference(outline, shapely.union_all(holes)) if holes else outline
+    return made
 
 
 def _shape(geometry: Any, depth: int) -> tuple[BaseGeometry, str]:
