@@ -30,6 +30,12 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _no_qupath_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a QuPath happens to run on this computer must not change what a test sees."""
+    monkeypatch.setattr("qpgaze.bridge.projects.in_use.PROC", ROOT / "no such folder")
+
+
 # A skip hides a check. Only what this machine may rightly lack can be skipped: each such test
 # carries one of these markers, and any other skip fails the run.
 MAY_BE_SKIPPED = {"qupath", "train", "gpu", "hardware", "shared_data"}

@@ -247,7 +247,9 @@ def _check_entry(entry: Entry, objects: Objects, ledger: Ledger, report: VerifyR
         ):
             report.untouched += 1
         elif standing is not Standing.MISSING or record is None:
-            words = f"{_called(named[identity])} was changed by a person since."
+            back = record is not None and record.op is Operation.REMOVE
+            how = "was taken back and is there again" if back else "was changed by a person since"
+            words = f"{_called(named[identity])} {how}."
             report.remarks.append(_finding("changed", entry, words, identity))
         else:
             elsewhere = [

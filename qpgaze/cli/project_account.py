@@ -117,8 +117,7 @@ def _show_verify(report: VerifyReport) -> None:
         f"{report.untouched} of the {report.ours} that qpgaze wrote are as it wrote them.",
         markup=False,
     )
-    _show_findings(report.problems)
-    _show_findings(report.remarks)
+    _show_findings([*report.problems, *report.remarks])
     if not report.problems:
         out.print("No problems.")
         return
@@ -138,9 +137,10 @@ def _show_verify(report: VerifyReport) -> None:
 def _show_findings(findings: Sequence[Finding]) -> None:
     from rich.padding import Padding
 
+    """Show what was found, image by image; what concerns none comes last."""
     out = console()
     image = None
-    for finding in findings:
+    for finding in sorted(findings, key=lambda f: int(f.entry) if f.entry else 10**18):
         if finding.entry and (finding.entry, finding.image) != image:
             image = finding.entry, finding.image
             out.print(f"Image {finding.entry} {finding.image}".rstrip() + ":", markup=False)

@@ -1,7 +1,8 @@
 """Has a QuPath one of the images open? Then it would write over our objects when it saves.
 
 QuPath locks nothing, so there are only signs: a QuPath that can be asked (the hook inside it), a
-running Java process that holds the slide's file, and data that another program saved a moment ago.
+running Java process that holds the slide's file (Bio-Formats keeps it open, OpenSlide does not),
+data that another program saved a moment ago, and a QuPath that runs on this computer at all.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ RECENT_S = 600.0
 """Data that another program saved less than this ago are taken for open there: readers save and go
 on looking."""
 
-_PROC = Path("/proc")
+PROC = Path("/proc")
+"""Where Linux shows processes and the files that they hold; elsewhere there is none."""
 
 
 class OpenImages(Protocol):
@@ -59,7 +61,7 @@ def signs_of_use(
     *,
     client: OpenImages | None = None,
     now_s: float | None = None,
-    proc: Path = _PROC,
+    proc: Path | None = None,
 ) -> list[Sign]:
     """Look for a QuPath that has images open.
 
@@ -72,8 +74,8 @@ def signs_of_use(
         Asked first; its answer is certain.
     now_s : float, optional
         Seconds since 1970; default the wall clock.
-    proc : Path
-        Where Linux shows processes and the files that they hold; elsewhere there is none.
+    proc : Path, optional
+        Instead of :data:`PROC`.
 
     Returns
     -------
@@ -82,7 +84,12 @@ def signs_of_use(
     """
     known = frozenset(client.open_entries(project_file)) if client is not None else frozenset()
     now_s = time.time() if now_s is None else now_s
-    holders = dict(_held_by_java(proc))
+    holders: dict[tuple[int, int], str] = {}
+    running: list[str] = []
+    for who, held in _java(PROC if proc is None else proc):
+        holders.update(dict.fromkeys(_files(held), who))
+        if any(_is_part_of_qupath(one) for one in held):
+            running.append(who)
     try:
         written = last_written(read_writes(project_file.parent))
     except ProjectError:  # no account: then every recent save counts as another's
@@ -96,6 +103,8 @@ def signs_of_use(
         why = _held(entry, data, holders) or _saved_lately(
             data, written.get(f"data/{entry.id}/data.qpdata"), now_s
         )
+        if why is None and running:
+            why = f"a QuPath runs on this computer ({running[0]})"
         if why is not None:
             signs.append(Sign(entry.id, False, why))
     return signs
@@ -154,8 +163,8 @@ def _held(entry: Entry, data: Path, holders: dict[tuple[int, int], str]) -> str 
     return None
 
 
-def _held_by_java(proc: Path) -> Iterator[tuple[tuple[int, int], str]]:
-    """List files (by device and number) that Java processes hold, where the system shows that."""
+def _java(proc: Path) -> Iterator[tuple[str, list[Path]]]:
+    """List Java processes and what they hold, where the system shows that."""
     try:
         processes = [path for path in proc.iterdir() if path.name.isdigit()]
     except OSError:  # not Linux
@@ -165,17 +174,29 @@ def _held_by_java(proc: Path) -> Iterator[tuple[tuple[int, int], str]]:
             continue
         try:
             name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-            if not name.lower().startswith(("java", "qupath")):
-                continue
-            held = list((process / "fd").iterdir())
+            if name.lower().startswith(("java", "qupath")):
+                yield f"process {process.name}, {name}", list((process / "fd").iterdir())
         except OSError:  # ended meanwhile, or another person's
             continue
-        for one in held:
-            try:
-                status = one.stat()
-            except OSError:
-                continue
-            yield (status.st_dev, status.st_ino), f"process {process.name} ({name})"
+
+
+def _files(held: Iterable[Path]) -> Iterator[tuple[int, int]]:
+    """Identify files that are held, by device and number."""
+    for one in held:
+        try:
+            status = one.stat()
+        except OSError:  # closed meanwhile
+            continue
+        yield status.st_dev, status.st_ino
+
+
+def _is_part_of_qupath(held: Path) -> bool:
+    """Tell whether a file that is held is one of QuPath's own programs."""
+    try:
+        name = held.readlink().name.lower()
+    except OSError:  # closed meanwhile, or no link
+        return False
+    return name.startswith("qupath") and name.endswith(".jar")
 
 
 def _saved_lately(data: Path, ours: str | None, now_s: float) -> str | None:
