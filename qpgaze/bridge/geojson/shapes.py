@@ -24,6 +24,12 @@ GATHERED: Final = "collections became one shape"
 _FARTHEST: Final = float(np.finfo(np.float32).max)
 _DEEPEST: Final = 8
 
+_MEETINGS_PER_SIDE: Final = 8
+_MEETINGS: Final = 4000
+"""Sides of a ring whose bounds may meet before it counts as tangled: a line that winds tightly has
+a few a side, corners in random order have a third of all."""
+_SIDES_AT_ONCE: Final = 64
+
 
 class Bad(Exception):  # noqa: N818 - goes no farther than this package
     """Why a geometry cannot be taken, in words that follow 'its shape'."""
@@ -121,12 +127,32 @@ def _mend(
     wrong = (shapely.get_dimensions(array) == 2) & ~shapely.is_valid(array)
     for row in np.flatnonzero(wrong).tolist():
         place = places[row]
+        if _tangled(array[row]):
+            shapes[place] = None
+            refused[place] = "crosses itself too often to be mended"
+            continue
         sound = proper(array[row])
         shapes[place] = sound
         if sound is None:
             refused[place] = "has no area"
         else:
             mended[place] = CROSSED
+
+
+def _tangled(shape: BaseGeometry) -> bool:
+    """Tell whether mending would take long: sides meet far more often than in any outline drawn."""
+    corners = shapely.get_coordinates(shape)
+    sides = shapely.box(
+        *np.minimum(corners[:-1], corners[1:]).T, *np.maximum(corners[:-1], corners[1:]).T
+    )
+    tree = shapely.STRtree(sides)
+    most = _MEETINGS_PER_SIDE * len(sides) + _MEETINGS
+    met = 0
+    for start in range(0, len(sides), _SIDES_AT_ONCE):
+        met += tree.query(sides[start : start + _SIDES_AT_ONCE]).shape[1]
+        if met > most:
+            return True
+    return False
 
 
 def proper(shape: BaseGeometry) -> BaseGeometry | None:
@@ -194,6 +220,8 @@ def _collection(members: Any, depth: int) -> tuple[BaseGeometry, str]:
         return shapes[0], GATHERED
     dimensions = {int(shapely.get_dimensions(shape)) for shape in shapes}
     if dimensions == {2}:
+        if any(not shape.is_valid and _tangled(shape) for shape in shapes):
+            raise Bad("crosses itself too often to be mended")
         sound = [shape if shape.is_valid else proper(shape) for shape in shapes]
         areas = [shape for shape in sound if shape is not None]
         if areas:
