@@ -2,8 +2,10 @@ package qpgaze
 
 import groovy.transform.CompileStatic
 import javafx.animation.PauseTransition
-import javafx.beans.binding.Bindings
+import javafx.geometry.Insets
+import javafx.geometry.Pos
 import javafx.scene.control.Label
+import javafx.scene.layout.StackPane
 import javafx.util.Duration
 import qupath.lib.gui.viewer.QuPathViewer
 
@@ -44,32 +46,25 @@ final class StatusLine implements AutoCloseable {
 
     private void write() {
         String whole = flash ? "${text}   [ ${flash} ]".toString() : text
-        for (Label label : labels.values()) {
+        for (Label label : labels.values())
             label.setText(whole)
-            label.applyCss()
-            label.autosize()
-        }
     }
 
     private void add(QuPathViewer viewer) {
         Label label = new Label()
         label.setMouseTransparent(true)
-        // The viewer's own layout leaves it alone: it is placed and sized here.
-        label.setManaged(false)
         label.getProperties().put(Covers.KIND, "status")
         label.setStyle("-fx-background-color: rgba(0,0,0,0.6); -fx-text-fill: white; -fx-padding: 4 10 4 10; " +
             "-fx-background-radius: 4;")
-        def view = viewer.getView()
-        label.layoutXProperty().bind(Bindings.max(0, view.widthProperty().subtract(label.widthProperty()).divide(2)))
-        label.layoutYProperty().bind(view.heightProperty().subtract(label.heightProperty()).subtract(12))
-        view.getChildren().add(label)
+        // The viewer's own pane is a StackPane, which places it; another kind would leave it at the top.
+        StackPane.setAlignment(label, Pos.BOTTOM_CENTER)
+        StackPane.setMargin(label, new Insets(0, 0, 12, 0))
+        viewer.getView().getChildren().add(label)
         labels.put(viewer, label)
     }
 
     private void remove(QuPathViewer viewer) {
         Label label = labels.remove(viewer)
-        label.layoutXProperty().unbind()
-        label.layoutYProperty().unbind()
         viewer.getView().getChildren().remove(label)
     }
 

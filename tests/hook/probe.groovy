@@ -17,8 +17,8 @@ def thread = new Thread({
     while (true) {
         for (file in folder.listFiles().findAll { it.name.endsWith(".groovy") }.sort()) {
             def script = shell.parse(file.getText("UTF-8"))
-            script.setVariable("gui", gui)
-            script.setVariable("viewer", gui.getViewer())
+            script.getBinding().setVariable("gui", gui)
+            script.getBinding().setVariable("viewer", gui.getViewer())
             file.delete()
             def answer = new java.util.concurrent.FutureTask({
                 try {
