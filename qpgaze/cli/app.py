@@ -35,7 +35,7 @@ VERBS: dict[str, Verb] = {
     "import": Verb("session", "import_", "Make a session from another recorder's table."),
     "session": Verb("record", "session", "Mend recorded sessions."),
     "doctor": Verb("doctor", "doctor", "Explain what recording still needs, and how to get it."),
-    "install-hook": Verb("hook", "install_hook", "Put the qpgaze menu into QuPath."),
+    "install-hook": Verb("hook", "install_hook", "Put the qpgaze menu into QuPath, or renew it."),
     "sample": Verb("sample", "sample", "Rebuild the sample slides, truth and sessions."),
 }
 
