@@ -5,31 +5,34 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from qpgaze.errors import QpgazeError, SessionError
 from qpgaze.frames import ViewerClock
 from qpgaze.model import Event
-from qpgaze.recording.live import SessionZero, no_gaze
+from qpgaze.recording.live import no_gaze
 from qpgaze.recording.live_audit import SyncAudit
 from qpgaze.recording.live_feed import Came, Inbox, SourceFeed
 from qpgaze.recording.live_guard import GazeGuard, gap
-from qpgaze.recording.live_labels import LabelThread, LiveLabels
+from qpgaze.recording.live_labels import LabelThread
 from qpgaze.recording.live_lock import session_lock
+from qpgaze.recording.live_terms import Outcome, Recording, Told
 from qpgaze.recording.live_viewer import ViewerFeed
-from qpgaze.recording.protocol import Batch, Source
+from qpgaze.recording.protocol import Batch
 from qpgaze.recording.recovery import recover_session
 from qpgaze.recording.status import Status, Tally, trouble_of
 from qpgaze.recording.watch import SleepWatch, disk_state, waking_us
 from qpgaze.recording.watch_end import Ending
 from qpgaze.session import SessionHeader, SessionWriter
 from qpgaze.session.layout import HOOK_FILE
-from qpgaze.viewing import Display, ImageIdentity
+from qpgaze.viewing import ImageIdentity
 from qpgaze.wire.channel import now_us
+
+__all__ = ["Outcome", "Recording", "Told", "record_live"]
 
 log = logging.getLogger("qpgaze.recording")
 
@@ -39,94 +42,6 @@ TICK_US: Final = 500_000
 WAIT_S: Final = 0.1
 KEYFRAME_US: Final = 1_000_000
 """What the hook of this version promises, where no viewer was there at the start."""
-
-
-@dataclass(frozen=True)
-class Recording:
-    """What a recording is to be made of.
-
-    Parameters
-    ----------
-    source : Source
-    zero : SessionZero, optional
-        The one that a live source was made with.
-    restart : bool
-        Start the source again when it is lost (a tracker), rather than end (a replay).
-    pseudonym : str, optional
-        Who looks; the source's own word where not given.
-    display : Display, optional
-        The tracker's screen as a person chose it, instead of the source's word.
-    events : tuple of Event
-        Known at the start: the last validation.
-    viewer : bool
-        Whether to follow QuPath.
-    hooks : tuple of Path, optional
-        Where to look for it instead of the user's discovery folders.
-    hook : Path, optional
-        Discovery file of the QuPath to take before any other.
-    gaze_only : bool
-        Leave out views and events that the source itself has: they come from QuPath.
-    labels : callable, optional
-        Makes :class:`LiveLabels` for the session's description.
-    """
-
-    source: Source
-    zero: SessionZero | None = None
-    restart: bool = False
-    pseudonym: str | None = None
-    display: Display | None = None
-    events: tuple[Event, ...] = ()
-    viewer: bool = True
-    hooks: tuple[Path, ...] | None = None
-    hook: Path | None = None
-    gaze_only: bool = False
-    labels: Callable[[SessionHeader], LiveLabels] | None = None
-
-
-@dataclass(frozen=True)
-class Told:
-    """Whom the recorder tells what. All are called on the thread that records.
-
-    Parameters
-    ----------
-    started : callable, optional
-        With folder and description, once everything can be written.
-    status : callable, optional
-        With a :class:`Status`, twice a second.
-    note : callable, optional
-        With session time and a sentence.
-    """
-
-    started: Callable[[Path, SessionHeader], None] | None = None
-    status: Callable[[Status], None] | None = None
-    note: Callable[[int, str], None] | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a recording.
-
-    Parameters
-    ----------
-    path : Path
-        The session's folder; closed.
-    reason : str
-        Why it ended, for a person.
-    failed : bool
-        Whether that is a failure of the source: the session is closed all the same.
-    samples, viewer_states, events : int
-        Written.
-    audit : dict
-        Data of the session's ``audit`` event.
-    """
-
-    path: Path
-    reason: str
-    failed: bool
-    samples: int
-    viewer_states: int
-    events: int
-    audit: dict[str, Any]
 
 
 def record_live(

@@ -141,9 +141,8 @@ def record_session(
         gaze_only=views in ("qupath", "none"),
         labels=_make_labels if labels else None,
     )
-    if told is not None and told.note is not None:
-        for text in _about_validation(settings) if kind in trackers else ():
-            told.note(0, text)
+    if kind in trackers:
+        _tell_about_validation(settings, told)
     return record_live(recording, folder, ending=ending, told=told)
 
 
@@ -263,13 +262,15 @@ def chosen_display(settings: Settings) -> Display:
     return settings.monitor.display()
 
 
-def _about_validation(settings: Settings) -> list[str]:
+def _tell_about_validation(settings: Settings, told: Told | None) -> None:
+    if told is None or told.note is None:
+        return
     if settings.validation is None:
-        return [
-            "The tracker was never validated: its accuracy is assumed. Run 'qpgaze validate-gaze'."
-        ]
-    age = datetime.now(timezone.utc) - settings.validation.at_utc
-    hours = age.total_seconds() / 3600
-    if hours <= OLD_HOURS:
-        return []
-    return [f"The last validation is {hours:.0f} hours old. Run 'qpgaze validate-gaze'."]
+        text = "The tracker was never validated: its accuracy is assumed."
+    else:
+        age = datetime.now(timezone.utc) - settings.validation.at_utc
+        hours = age.total_seconds() / 3600
+        if hours <= OLD_HOURS:
+            return
+        text = f"The last validation is {hours:.0f} hours old."
+    told.note(0, f"{text} Run 'qpgaze validate-gaze'.")

@@ -200,7 +200,7 @@ def test_the_lock_keeps_a_second_out_and_goes_with_its_holder(tmp_path: Path) ->
 def test_a_lock_file_that_was_left_behind_locks_nobody_out(tmp_path: Path) -> None:
     (tmp_path / "a.qpgaze.lock").write_text('{"pid": 1}', "ascii")
     with session_lock(tmp_path / "a.qpgaze"):
-        pass
+        assert f'"pid": {os.getpid()}' in (tmp_path / "a.qpgaze.lock").read_text("ascii")
 
 
 # -- the audit ---------------------------------------------------------------------------------
