@@ -50,12 +50,13 @@ class Window:
             stderr=subprocess.DEVNULL,
         )
         os.close(writing)
+        with os.fdopen(reading) as said:  # its whole line: Xvfb ends where nobody reads it
+            display = said.readline().strip()
         self.env = {
             **os.environ,
-            "DISPLAY": ":" + os.read(reading, 20).decode().strip(),
+            "DISPLAY": f":{display}",
             "XDG_RUNTIME_DIR": str(at / "run"),
         }
-        os.close(reading)
         start = launcher(folder)
         assert start is not None
         settings = [
