@@ -284,7 +284,7 @@ def live(seconds: int) -> dict[str, Any]:
 
             what = Recording(
                 source, zero=setup.zero, hooks=(hooks,), gaze_only=True,
-                events=reading.events[:1], labels=ProvisionalLabels,
+                events=lambda _header: reading.events[:1], labels=ProvisionalLabels,
             )  # fmt: skip
             began, cpu = time.perf_counter(), time.process_time()
             with Stopwatch() as watch:

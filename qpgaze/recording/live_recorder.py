@@ -171,7 +171,7 @@ class _Recorder:
             show = self.viewer.show_labels if self.viewer else (lambda *_: None)
             self.labels = LabelThread(self.what.labels(header), show, self.wanted.append)
             self.labels.start()
-        known = Batch(0, no_gaze(self.feed.columns), (), self.what.events)
+        known = Batch(0, no_gaze(self.feed.columns), (), self.what.events(header))
         self._write(Came(known, now_us()), True)
         if self.told.started is not None:
             self.told.started(self.folder, header)

@@ -16,6 +16,10 @@ from qpgaze.session import SessionHeader
 from qpgaze.viewing import Display
 
 
+def _nothing_known(_header: SessionHeader) -> tuple[Event, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Recording:
     """What a recording is to be made of.
@@ -31,8 +35,9 @@ class Recording:
         Who looks; the source's own word where not given.
     display : Display, optional
         The tracker's screen as a person chose it, instead of the source's word.
-    events : tuple of Event
-        Known at the start: the last validation.
+    events : callable
+        Given the session's description, returns what is known at the start: the last validation,
+        if it was made with this tracker on this monitor.
     viewer : bool
         Whether to follow QuPath.
     hooks : tuple of Path, optional
@@ -50,7 +55,7 @@ class Recording:
     restart: bool = False
     pseudonym: str | None = None
     display: Display | None = None
-    events: tuple[Event, ...] = ()
+    events: Callable[[SessionHeader], tuple[Event, ...]] = _nothing_known
     viewer: bool = True
     hooks: tuple[Path, ...] | None = None
     hook: Path | None = None

@@ -64,7 +64,7 @@ def record(
         raise
     except Exception as error:
         raise SessionError(
-            f"The source of gaze failed: {error or type(error).__name__}.",
+            f"The source of gaze failed: {str(error) or type(error).__name__}.",
             hint=f"What came until then is in '{folder}', not closed.",
         ) from error
     finally:

@@ -102,7 +102,9 @@ class Client:
         except Exception as error:
             log.exception("A request of client %d failed.", self.number)
             self._refuse(
-                _number_of(line), "failed", f"The hook failed: {error or type(error).__name__}."
+                _number_of(line),
+                "failed",
+                f"The hook failed: {str(error) or type(error).__name__}.",
             )
 
     def _do(self, message: Message, received_us: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,9 +16,9 @@ from qpgaze.model import Event
 from qpgaze.recording.live import LiveSetup
 from qpgaze.recording.live_recorder import Outcome, Recording, Told, record_live
 from qpgaze.recording.opening import SOURCES, open_source
-from qpgaze.recording.validation.settings import Settings, load_settings
+from qpgaze.recording.validation.settings import Settings, load_settings, still_holds
 from qpgaze.recording.watch_end import Ending
-from qpgaze.session import sessions_dir
+from qpgaze.session import SessionHeader, sessions_dir
 from qpgaze.session.layout import SUFFIX
 from qpgaze.wire import connect
 
@@ -126,23 +126,18 @@ def record_session(
         channels=options.channels,
     )
     source = _open(options, setup, hook)
-    events: tuple[Event, ...] = ()
-    if kind in trackers and settings.validation is not None:
-        events = (settings.validation.event(),)
     recording = Recording(
         source,
         zero=setup.zero,
         restart=kind not in RECORDED,
         pseudonym=options.reader or None,
-        events=events,
+        events=_validation_before(settings if kind in trackers else None, told),
         viewer=views == "qupath",
         hooks=options.hooks,
         hook=hook,
         gaze_only=views in ("qupath", "none"),
         labels=_make_labels if labels else None,
     )
-    if kind in trackers:
-        _tell_about_validation(settings, told)
     return record_live(recording, folder, ending=ending, told=told)
 
 
@@ -251,7 +246,7 @@ def chosen_display(settings: Settings) -> Display:
     from qpgaze.recording.validation.screens import list_monitors
 
     try:
-        monitors = list_monitors()
+        monitors = list_monitors(settings.monitor.forced_scale)
     except QpgazeError:  # started from where no desktop is seen: what was chosen counts
         return settings.monitor.display()
     if settings.monitor.among(monitors) is None:
@@ -262,15 +257,21 @@ def chosen_display(settings: Settings) -> Display:
     return settings.monitor.display()
 
 
-def _tell_about_validation(settings: Settings, told: Told | None) -> None:
-    if told is None or told.note is None:
-        return
-    if settings.validation is None:
-        text = "The tracker was never validated: its accuracy is assumed."
-    else:
-        age = datetime.now(timezone.utc) - settings.validation.at_utc
-        hours = age.total_seconds() / 3600
-        if hours <= OLD_HOURS:
-            return
-        text = f"The last validation is {hours:.0f} hours old."
-    told.note(0, f"{text} Run 'qpgaze validate-gaze'.")
+def _validation_before(
+    settings: Settings | None, told: Told | None
+) -> Callable[[SessionHeader], tuple[Event, ...]]:
+    """Return what puts the last validation into a session that it says something of.
+
+    Another tracker's accuracy, another monitor's or another day's must not pass as measured.
+    """
+
+    def known(header: SessionHeader) -> tuple[Event, ...]:
+        if settings is None:
+            return ()
+        now = datetime.now(timezone.utc)
+        last, reason = still_holds(settings, header.tracker, header.display.monitor, now)
+        if reason and told is not None and told.note is not None:
+            told.note(0, reason)
+        return () if last is None else (last.event(),)
+
+    return known

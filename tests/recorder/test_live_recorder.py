@@ -276,7 +276,9 @@ def test_views_and_keys_come_through_the_wire(tmp_path: Path, reading: Reading) 
     told: list[Status] = []
     tracker = Tracker()
     validation = Event(0, "validation", {"accuracy_deg": 0.5})
-    what = Recording(tracker, zero=tracker.zero, hooks=(hooks,), events=(validation,))
+    what = Recording(
+        tracker, zero=tracker.zero, hooks=(hooks,), events=lambda _header: (validation,)
+    )
     result: list[object] = []
     tracker.before = breathe
     with StandIn(folder=hooks) as hook:

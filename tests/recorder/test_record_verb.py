@@ -7,25 +7,29 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from qpgaze.cli.app import run
 from qpgaze.cli.record import status_text
 from qpgaze.errors import SessionError, UsageError
+from qpgaze.model import Event
 from qpgaze.recording import SimulatedSource, record
 from qpgaze.recording.live_recorder import Told
 from qpgaze.recording.status import Status
 from qpgaze.recording.validation.monitors import ChosenMonitor
-from qpgaze.recording.validation.settings import Settings
-from qpgaze.session import open_session, validate_session
-from qpgaze.simulate import Reading
+from qpgaze.recording.validation.settings import LastValidation, Settings
+from qpgaze.session import SessionHeader, open_session, validate_session
+from qpgaze.simulate import Reading, default_display
 from qpgaze.viewing import ImageIdentity, Rect
 from qpgaze.wire import StandIn
 from qpgaze.workflows import record as record_workflow
 from qpgaze.workflows.record import (
     RecordOptions,
+    _validation_before,
     chosen_display,
     record_session,
     session_folder_of,
@@ -108,14 +112,14 @@ def test_the_monitor_must_be_known_and_still_be_there(monkeypatch: pytest.Monkey
     box = Rect(0, 0, 1920, 1080)
     chosen = ChosenMonitor("DP-1", 1, box, box, 1.0, 528.0, 297.0)
 
-    def none() -> tuple[()]:
+    def none(_scale: float | None) -> tuple[()]:
         raise SessionError("no desktop")
 
     where = "qpgaze.recording.validation.screens.list_monitors"
     monkeypatch.setattr(where, none)
     display = chosen_display(Settings(monitor=chosen))
     assert display.width_mm == 528.0
-    monkeypatch.setattr(where, lambda: ())
+    monkeypatch.setattr(where, lambda _scale: ())
     with pytest.raises(SessionError, match="arranged in another way"):
         chosen_display(Settings(monitor=chosen))
 
@@ -193,3 +197,27 @@ def test_the_mouse_is_recorded_with_its_views(
     assert session.header.tracker == "QuPath's cursor"
     assert len(session.gaze) > 30
     assert session.viewer_states[0].image == SLIDE
+
+
+def test_only_a_validation_of_this_tracker_and_monitor_goes_into_the_session() -> None:
+    now = datetime.now(timezone.utc)
+    data = {"tracker": "Spectrum", "monitor": "1: DP-1", "accuracy_deg": 0.4}
+    display = replace(default_display(), monitor="1: DP-1")
+    header = SessionHeader(id=uuid4(), pseudonym="", tracker="Spectrum", display=display)
+    said: list[str] = []
+    told = Told(note=lambda _t_us, text: said.append(text))
+
+    def known(hours: float, header: SessionHeader) -> tuple[Event, ...]:
+        last = LastValidation(now - timedelta(hours=hours), data)
+        return _validation_before(Settings(validation=last), told)(header)
+
+    (event,) = known(1, header)
+    assert event.kind == "validation"
+    assert event.data["accuracy_deg"] == 0.4
+    assert not said
+    assert known(1, replace(header, tracker="GP3")) == ()
+    assert known(1, replace(header, display=default_display())) == ()
+    assert known(30, header) == ()
+    assert _validation_before(None, told)(header) == ()
+    assert len(said) == 3
+    assert all("validate-gaze" in text for text in said)
