@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import OrderedDict
 from pathlib import Path
@@ -17,6 +18,8 @@ from qpgaze.slides.tiff_tags import check_complete, pixel_size_um
 
 _CACHE_BYTES = 64 * 2**20
 """Decoded tiles kept: a row of 512 px reads across 40,000 px needs about this much."""
+_UNHEARD = logging.NullHandler()
+"""One handler, so that opening many slides adds it to the logger once."""
 _JPEG = {6, 7, 34892, 33007}
 _LOSSLESS = {1, 5, 8, 32773, 32946}
 
@@ -45,6 +48,8 @@ class TiffSlide(LevelSlide):
     def __init__(self, path: Path) -> None:
         import tifffile
 
+        # It logs what is wrong with a file; without a handler Python prints that beside our words.
+        logging.getLogger("tifffile").addHandler(_UNHEARD)
         try:
             tiff = tifffile.TiffFile(str(path))
         except Exception as error:  # damaged tags raise whatever their parser stumbles over

@@ -9,6 +9,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -18,6 +20,7 @@ import pytest
 import shapely
 
 from qpgaze.bridge import open_project
+from qpgaze.resources import sample_dir
 from qpgaze.samples import GAZE_DTYPE
 
 
@@ -564,3 +567,16 @@ def test_what_a_person_saves_while_we_refine_is_kept(what, annotated, cli, monke
         assert now[drawn.id].geometry.equals_exact(drawn.geometry, 0.01)
     report = json.loads(cli("refine", annotated.project, "--json").out)
     assert report["images"][0]["reviewed"] == (what == "reshapes ours")
+
+
+def test_a_cut_slide_is_said_in_one_sentence(small) -> None:
+    slide = small.project.parent / "cut.svs"
+    whole = sample_dir() / "slides" / "patient-a.svs"
+    slide.write_bytes(whole.read_bytes()[:700_000])
+    code = "import sys; from qpgaze.cli.app import run; sys.exit(run(sys.argv[1:]))"
+    line = [sys.executable, "-c", code, "project", "add", str(small.project), str(slide)]
+    # A process of its own: what a library logs reaches stderr only without pytest's handlers.
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("qpgaze: ")
+    assert "is cut" in done.stderr

@@ -213,7 +213,7 @@ def _load_json(content: bytes, path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ProjectError(
             f"{path} is cut, damaged, or no JSON: {error}.",
-            hint="QuPath keeps the version before in the .backup file beside it.",
+            hint="'qpgaze project rescue PROJECT --dry-run' says what can be brought back.",
         ) from error
     if not isinstance(raw, dict):
         raise ProjectError(f"{path} is not what its name says: expected a JSON object.")
