@@ -5,162 +5,23 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-import os
 import random
-import shutil
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid5
 
 import pytest
 import shapely
+from qpgaze_hook_driver import Window, events
 
-from qpgaze.bridge import create_project
 from qpgaze.bridge.geojson import to_geojson
-from qpgaze.bridge.hook_install import install_hook
-from qpgaze.bridge.qupath_scripts import launcher
 from qpgaze.errors import WireError
 from qpgaze.model import SlideObject
-from qpgaze.wire import WireClient, connect
+from qpgaze.wire import WireClient
 
 pytestmark = pytest.mark.qupath
-FOLDERS = [f for f in os.environ.get("QPGAZE_QUPATH_DIRS", "").split(os.pathsep) if f]
-START_WAIT_S = 240.0
-
-
-class Window:
-    """A QuPath with its window on a screen of its own."""
-
-    def __init__(self, folder: Path, at: Path) -> None:
-        self.at, self._numbers = at, itertools.count()
-        self.version = folder.name
-        for name in ("user", "probe", "prefs", "run"):
-            (at / name).mkdir(mode=0o700)
-        probe = Path(__file__).with_name("probe.groovy")
-        home = install_hook(at / "user", startup_before=str(probe)).folder
-        reading, writing = os.pipe()
-        self.screen = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1200x800x24"],
-            pass_fds=[writing],
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(writing)
-        with os.fdopen(reading) as said:  # its whole line: Xvfb ends where nobody reads it
-            display = said.readline().strip()
-        self.env = {
-            **os.environ,
-            "DISPLAY": f":{display}",
-            "XDG_RUNTIME_DIR": str(at / "run"),
-        }
-        start = launcher(folder)
-        assert start is not None
-        settings = [
-            "-Xmx900m",
-            "-Dprism.order=sw",
-            f"-Duser.home={at}",
-            f"-Djava.util.prefs.userRoot={at / 'prefs'}",
-            f"-Djava.util.prefs.systemRoot={at / 'prefs'}",
-            f"-Dqpgaze.probe={at / 'probe'}",
-            f"-Dqupath.startup.script={home / 'start.groovy'}",
-        ]
-        if start[-1] == "qupath.QuPath":
-            start[1:1] = settings
-        else:
-            self.env["JAVA_TOOL_OPTIONS"] = " ".join(settings)
-        with (at / "log").open("w") as log:
-            project = str(at / "study" / "project.qpproj")
-            self.qupath = subprocess.Popen(
-                [*start, "-q", "-p", project], env=self.env, stdout=log, stderr=subprocess.STDOUT
-            )
-        self.folders = (at / "run" / "qpgaze" / "hooks",)
-
-    def wait(self) -> None:
-        until = time.monotonic() + START_WAIT_S
-        while time.monotonic() < until and self.qupath.poll() is None:
-            if self.folders[0].is_dir() and any(self.folders[0].glob("hook-*.json")):
-                return
-            time.sleep(0.2)
-        raise AssertionError((self.at / "log").read_text()[-3000:])
-
-    def ask(self, text: str) -> str:
-        """Run Groovy on the JavaFX thread and return what it says."""
-        name = f"{next(self._numbers):05d}"
-        part = self.at / "probe" / f"{name}.new"
-        hook = 'def hook = gui.getStage().getProperties().get("qpgaze.hook")\n'
-        part.write_text(hook + text, encoding="utf-8")
-        part.rename(part.with_suffix(".groovy"))
-        answer = part.with_suffix(".out")
-        until = time.monotonic() + 60
-        while not answer.exists() and time.monotonic() < until:
-            time.sleep(0.01)
-        said = answer.read_text("utf-8")
-        assert not said.startswith("ERROR"), said
-        return said
-
-    def hands(self, *arguments: object) -> str:
-        done = subprocess.run(
-            ["xdotool", *map(str, arguments)], env=self.env, capture_output=True, text=True
-        )
-        return done.stdout
-
-    def focus(self) -> None:
-        self.hands("windowfocus", self.hands("search", "--name", "QuPath").split()[-1])
-        self.ask("viewer.getView().requestFocus()")
-        time.sleep(0.5)
-
-    def picture(self, name: str) -> None:
-        """Keep what the screen shows, for a person who looks at it afterwards."""
-        folder = os.environ.get("QPGAZE_HOOK_PICTURES")
-        if folder and shutil.which("import"):
-            file = Path(folder) / f"{name}-{self.version}.png"
-            subprocess.run(["import", "-window", "root", str(file)], env=self.env, check=True)
-
-    def close(self) -> None:
-        for process in (self.qupath, self.screen):
-            process.terminate()
-            process.wait(30)
-
-
-@pytest.fixture(scope="module", params=FOLDERS or [None])
-def window(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Window]:
-    if request.param is None:
-        pytest.skip("qupath: QPGAZE_QUPATH_DIRS names no QuPath")
-    if shutil.which("Xvfb") is None or shutil.which("xdotool") is None:
-        pytest.skip("qupath: Xvfb and xdotool are needed")
-    from PIL import Image
-
-    at = tmp_path_factory.mktemp("window")
-    Image.effect_noise((2000, 1500), 60).convert("RGB").save(at / "slide.tif")
-    with create_project(at / "study", backend="embedded") as made:
-        made.add_image(at / "slide.tif")
-        made.commit()
-    opened = Window(Path(request.param), at)
-    try:
-        opened.wait()
-        yield opened
-    finally:
-        opened.close()
-
-
-@pytest.fixture
-def client(window: Window) -> Iterator[WireClient]:
-    with connect(name="test", folders=window.folders, wait_s=30) as made:
-        made.subscribe(viewer=True, events=True, images=True)
-        time.sleep(1)
-        made.take()
-        yield made
-
-
-def events(client: WireClient, kind: str) -> list[dict]:
-    every = [s.message["event"] for s in client.take() if s.message["type"] == "event"]
-    return [event["data"] for event in every if event["kind"] == kind]
 
 
 def test_every_corner_is_where_qupath_says(window: Window, client: WireClient) -> None:
@@ -277,14 +138,7 @@ def test_started_twice_it_is_one_and_closing_leaves_nothing(window: Window) -> N
     def files() -> list[Path]:
         return sorted(window.folders[0].iterdir())
 
-    port = window.ask("return hook.@server.port")
-    start = json.dumps(str(window.at / "user" / "qpgaze" / "start.groovy"))
-    window.ask(
-        f'System.setProperty("qpgaze.only.hook", "1"); gui.runScript(new File({start}), null)'
-    )
-    until = time.monotonic() + 60
-    while window.ask("return hook?.@server?.port") in (port, "null"):
-        assert time.monotonic() < until
+    window.start_hook()
     assert len(files()) == 1
     assert (
         window.ask("return gui.getMenu('Extensions', false).getItems()*.getText()").count("qpgaze")
@@ -300,3 +154,4 @@ def test_started_twice_it_is_one_and_closing_leaves_nothing(window: Window) -> N
     )
     assert left == "[0, 0, 0, false]"
     assert files() == []
+    window.start_hook()  # other tests share this window

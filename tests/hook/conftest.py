@@ -1,0 +1,58 @@
+"""Windows of the real QuPaths that ``QPGAZE_QUPATH_DIRS`` names, one start for many tests."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qpgaze.wire import WireClient, connect
+
+# Test files are no package here: by this name they import what is beside them.
+_spec = importlib.util.spec_from_file_location(
+    "qpgaze_hook_driver", Path(__file__).with_name("driver.py")
+)
+assert _spec is not None
+assert _spec.loader is not None
+driver = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = driver
+_spec.loader.exec_module(driver)
+
+
+@pytest.fixture(scope="session", params=driver.FOLDERS or [None])
+def qupath_folder(request: pytest.FixtureRequest) -> Path:
+    """A QuPath; the tests of one are run before those of the next."""
+    if request.param is None:
+        pytest.skip("qupath: QPGAZE_QUPATH_DIRS names no QuPath")
+    if shutil.which("Xvfb") is None or shutil.which("xdotool") is None:
+        pytest.skip("qupath: Xvfb and xdotool are needed")
+    return Path(request.param)
+
+
+@pytest.fixture(scope="session")
+def window(
+    qupath_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[driver.Window]:
+    """A QuPath with the hook, shared: each test leaves it as it found it."""
+    at = tmp_path_factory.mktemp("window")
+    driver.make_study(at)
+    opened = driver.Window(qupath_folder, at)
+    try:
+        opened.wait()
+        yield opened
+    finally:
+        opened.close()
+
+
+@pytest.fixture
+def client(window: driver.Window) -> Iterator[WireClient]:
+    with connect(name="test", folders=window.folders, wait_s=30) as made:
+        made.subscribe(viewer=True, events=True, images=True)
+        time.sleep(1)
+        made.take()
+        yield made
