@@ -227,6 +227,12 @@ class SlideObject:
         Plane; c = -1 is every channel.
     parent : UUID or None
         The object it lies under, None for the root.
+    nucleus : shapely geometry, ImagePx, or None
+        Of a cell, on the cell's plane; other objects and many cells have none.
+    nucleus_is_ellipse : bool
+        The nucleus is the ellipse inscribed in the bounds of `nucleus`.
+    missing : bool
+        A TMA core that is marked as missing.
     """
 
     id: UUID
@@ -244,3 +250,6 @@ class SlideObject:
     z: int = 0
     t: int = 0
     parent: UUID | None = None
+    nucleus: BaseGeometry | None = None
+    nucleus_is_ellipse: bool = False
+    missing: bool = False

@@ -63,7 +63,15 @@ def every_kind() -> list[SlideObject]:
     made.append(SlideObject(_uid("point"), Point(3, 4), kind="detection", color=0x445566))
     made.append(SlideObject(_uid("several"), MultiPolygon([box(0, 0, 1, 1), box(3, 3, 4, 5)])))
     made.append(SlideObject(_uid("plane"), box(0, 0, 9, 9), kind="tile", c=2, z=3, t=4))
-    made.append(SlideObject(_uid("cell"), box(0, 0, 9, 9), kind="cell", is_ellipse=True))
+    cell = SlideObject(_uid("cell"), box(0, 0, 9, 9), kind="cell", is_ellipse=True, z=1)
+    inner = Polygon([(2, 2), (6.1, 2), (5, 7.3)])
+    made.append(cell)
+    made += [
+        dataclasses.replace(cell, id=_uid(f"cell {i}"), nucleus=shape, nucleus_is_ellipse=round_)
+        for i, (shape, round_) in enumerate(
+            ((inner, False), (box(2, 3, 4, 5), True), (inner, False), (box(2, 3, 4, 5), False))
+        )
+    ]
     return made
 
 
@@ -74,15 +82,23 @@ def empty(image_type: str = "BRIGHTFIELD_H_E") -> bytes:
 
 def same(found: SlideObject, asked: SlideObject, *, shape: bool = True) -> bool:
     """Whether two objects agree, measurements with NaN included."""
-    fields = [
-        f.name for f in dataclasses.fields(asked) if f.name not in ("geometry", "measurements")
-    ]
+    apart = ("geometry", "measurements", "nucleus")
+    fields = [f.name for f in dataclasses.fields(asked) if f.name not in apart]
     numbers = list(found.measurements.items()), list(asked.measurements.items())
     return (
         all(getattr(found, f) == getattr(asked, f) for f in fields)
         and repr(numbers[0]) == repr(numbers[1])
+        and same_nucleus(found, asked)
         and (not shape or shapely.equals_exact(found.geometry, asked.geometry, 1e-5))
     )
+
+
+def same_nucleus(found: SlideObject, asked: SlideObject) -> bool:
+    if found.nucleus is None or asked.nucleus is None:
+        return found.nucleus is asked.nucleus
+    if asked.nucleus_is_ellipse:
+        return found.nucleus.bounds == asked.nucleus.bounds
+    return shapely.hausdorff_distance(found.nucleus, asked.nucleus) < 1e-5
 
 
 def unchanged(before: QpData, after: QpData, without: set[UUID] | None = None) -> None:
@@ -263,20 +279,109 @@ def test_a_real_project_takes_edits_and_gives_them_back(shared_data: Path) -> No
 
 
 @pytest.mark.shared_data
-def test_cells_and_tma_cores_are_left_to_qupath(shared_data: Path) -> None:
+@pytest.mark.parametrize("name", VERSIONS)
+def test_cells_get_other_classes_nuclei_and_shapes(shared_data: Path, name: str) -> None:
+    data = _real(shared_data, name)
+    before = read_qpdata(data)
+    cells = [d for d in before.details if d.object.kind == "cell"]
+    with_nucleus = [d for d in cells if d.nucleus is not None]
+    without = next(d for d in cells if d.nucleus is None)
+    first, second, third = with_nucleus[0], with_nucleus[1], with_nucleus[-1]
+    change = [
+        dataclasses.replace(first.object, class_name="Keratin pearl", name="same shape"),
+        dataclasses.replace(second.object, nucleus=HOLED, nucleus_is_ellipse=False),
+        dataclasses.replace(third.object, nucleus=None, nucleus_is_ellipse=False, locked=True),
+        dataclasses.replace(
+            without.object,
+            geometry=box(1, 2, 30, 40),
+            is_ellipse=False,
+            nucleus=box(3, 4, 20, 30),
+            nucleus_is_ellipse=True,
+        ),
+    ]
+    after = read_qpdata(edit_qpdata(data, replace=change, class_colors=COLORS))
+    if first.id_stored:
+        unchanged(before, after, {o.id for o in change})
+    came = [after.details[before.objects.index(d.object)] for d in (first, second, third, without)]
+    assert (came[0].roi, came[0].nucleus_roi) == (first.roi, first.nucleus_roi)
+    assert same(came[0].object, change[0])
+    assert came[1].roi == second.roi
+    assert came[1].nucleus_roi.kind == "GeometryROI"
+    assert came[1].object.nucleus.equals_exact(HOLED, 0.0)
+    assert (came[2].nucleus_roi, came[2].object.locked) == (None, True)
+    assert [came[3].roi.kind, came[3].nucleus_roi.kind] == ["RectangleROI", "EllipseROI"]
+    assert came[3].object.nucleus.bounds == (3, 4, 20, 30)
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", VERSIONS[1::2])
+def test_cores_keep_their_place_in_the_grid(shared_data: Path, name: str) -> None:
+    data = _real(shared_data, name)
+    before = read_qpdata(data)
+    cores = [d for d in before.details if d.object.kind == "tma_core"]
+    change = [
+        dataclasses.replace(
+            core.object,
+            name=f"core {i}",
+            class_name="Keratin pearl",
+            missing=not core.object.missing,
+            metadata={**core.object.metadata, "Case ID": "17"},
+            measurements={"n": 0.5},
+            locked=True,
+        )
+        for i, core in enumerate(cores)
+    ]
+    below = SlideObject(_uid("below"), box(0, 0, 5, 5), parent=cores[2].object.id)
+    more = edit_qpdata(data, replace=change, add=[below], class_colors=COLORS)
+    after = read_qpdata(more)
+    if cores[0].id_stored:
+        unchanged(before, after, {o.id for o in change})
+    places = [before.objects.index(core.object) for core in cores]
+    for core, asked, place in zip(cores, change, places, strict=True):
+        came = after.details[place + (place > places[2])]
+        assert same(came.object, asked)
+        assert came.roi == core.roi
+        assert came.missing == asked.missing
+    back = [core.object for core in cores]
+    again = read_qpdata(edit_qpdata(more, replace=back, remove=[below.id], class_colors={}))
+    if cores[0].id_stored:
+        unchanged(before, again)
+
+
+@pytest.mark.shared_data
+def test_the_grid_is_left_to_qupath(shared_data: Path) -> None:
     data = _real(shared_data, "v0.5.1tma")
     found = read_qpdata(data)
     core = next(o for o in found.objects if o.kind == "tma_core")
-    cell = next(o for o in found.objects if o.kind == "cell")
-    with pytest.raises(UnsupportedDataError, match="TMA"):
-        edit_qpdata(data, remove=[core.id], class_colors={})
-    with pytest.raises(UnsupportedDataError, match="cell"):
-        edit_qpdata(data, replace=[dataclasses.replace(cell, name="x")], class_colors={})
-    with pytest.raises(ProjectError, match="TMA"):
-        edit_qpdata(data, add=[dataclasses.replace(core, id=_uid("c"))], class_colors={})
-    below = SlideObject(_uid("below"), box(0, 0, 5, 5), parent=core.id)
-    after = read_qpdata(edit_qpdata(data, add=[below], class_colors={}))
-    unchanged(found, after)
+    detection = next(o for o in found.objects if o.kind == "detection")
+    x, y, x2, y2 = core.geometry.bounds
+    for change, words in (
+        ({"remove": [core.id]}, "not removed"),
+        ({"add": [dataclasses.replace(core, id=_uid("c"))]}, "no TMA grid"),
+        ({"replace": [dataclasses.replace(core, z=1)]}, "another shape or place"),
+        ({"replace": [dataclasses.replace(core, is_ellipse=False)]}, "another shape or place"),
+        (
+            {"replace": [dataclasses.replace(core, geometry=box(x, y, x2, y2 + 1))]},
+            "another shape or place",
+        ),
+        ({"replace": [dataclasses.replace(detection, kind="cell")]}, "in place of the detection"),
+    ):
+        with pytest.raises(UnsupportedDataError, match=words):
+            edit_qpdata(data, class_colors={}, **change)
+
+
+def test_a_shape_that_we_would_not_write_stays_when_the_class_changes() -> None:
+    square = SlideObject(_uid("s"), Polygon([(0, 0), (9, 0), (9, 8), (0, 5)]))
+    data = edit_qpdata(empty(), add=[square], class_colors={})
+    x = np.array([0, 9, 9, 0], ">f4").tobytes()
+    crossed = data.replace(x, np.array([0, 9, 0, 9], ">f4").tobytes())
+    (bow,) = read_qpdata(crossed).objects
+    assert not bow.geometry.is_valid
+    other = dataclasses.replace(bow, class_name="Keratin pearl")
+    (came,) = read_qpdata(edit_qpdata(crossed, replace=[other], class_colors=COLORS)).objects
+    assert same(came, other)
+    with pytest.raises(ProjectError, match="crosses itself"):
+        edit_qpdata(crossed, replace=[dataclasses.replace(other, z=1)], class_colors=COLORS)
 
 
 # -- refusals --------------------------------------------------------------------------------------
@@ -318,6 +423,11 @@ def test_bad_shapes_are_refused_by_name(name: str) -> None:
         {"metadata": {"Object ID": "x"}},
         {"metadata": {"n": 3}},
         {"measurements": {"n": "3"}},
+        {"nucleus": box(0, 0, 1, 1)},
+        {"missing": True},
+        {"kind": "cell", "nucleus": Polygon()},
+        {"kind": "cell", "nucleus": Point(1, 1)},
+        {"kind": "cell", "nucleus": Polygon([(0, 0), (5, 5), (5, 0), (0, 6)])},
     ],
 )
 def test_what_qupath_could_not_keep_is_refused(change: dict[str, object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qpgaze.bridge.qpdata.javatext import decode_modified_utf8
-from qpgaze.bridge.qpdata.records import DESCRIPTION_KEY, PathClass, Raw
+from qpgaze.bridge.qpdata.records import DESCRIPTION_KEY, PathClass, Raw, Roi
 from qpgaze.bridge.qpdata.scan import Scan
 from qpgaze.bridge.qpdata.shapes import EMPTY, build_kind
 from qpgaze.bridge.qpdata.templates import Gap, Rows
@@ -131,28 +131,66 @@ def make_objects(scan: Scan, ids: Sequence[UUID], only: Iterable[int] | None = N
             by_kind[raw.roi.kind].append(number)
     for kind, numbers in by_kind.items():
         shapes.add(kind, numbers, [raws[n].roi.shape for n in numbers])  # type: ignore[union-attr]
-    planes = [_regions(r, shapes) for r in rows if len(r.numbers)]
+    rows = [r for r in rows if len(r.numbers)]
+    planes = [_regions(r, shapes) for r in rows]
     geometries = shapes.build().tolist()
+    nuclei = _nuclei(len(scan), rows, raws)
     parent_ids: list[UUID | None] = [None, *ids[1:], None]  # [0] the root's, [-1] above it
     parents = [parent_ids[p] for p in scan.parents.tolist()]
     out: list[Any] = [None] * len(scan)
     for n, raw in raws.items():
-        out[n] = _slide_object(raw, ids[n], geometries[n], parents[n])
-    for r, plane in zip([r for r in rows if len(r.numbers)], planes, strict=True):
+        out[n] = _slide_object(raw, ids[n], geometries[n], parents[n], nuclei.get(n))
+    for r, plane in zip(rows, planes, strict=True):
         sample = r.template.sample
-        ellipse = sample.roi is not None and sample.roi.kind == "EllipseROI"
-        color = _rgb(sample.color)
-        for n, name, description, measurements, metadata, locked, class_name, c, z, t in zip(
-            r.numbers.tolist(), *_columns(r), *plane, strict=False
-        ):
+        ellipse, round_ = _is_ellipse(sample.roi), _is_ellipse(sample.nucleus)
+        color, missing = _rgb(sample.color), sample.missing
+        numbers = r.numbers.tolist()
+        inner = repeat(None) if sample.nucleus is None else map(nuclei.get, numbers)
+        for (
+            n,
+            name,
+            description,
+            measurements,
+            metadata,
+            locked,
+            class_name,
+            c,
+            z,
+            t,
+            nucleus,
+        ) in zip(numbers, *_columns(r), *plane, inner, strict=False):
             out[n] = SlideObject(
                 ids[n], geometries[n], sample.kind, class_name, color, name, description,
-                measurements, metadata, locked, ellipse, c, z, t, parents[n],
+                measurements, metadata, locked, ellipse, c, z, t, parents[n], nucleus, round_,
+                missing,
             )  # fmt: skip
     return out
 
 
-def _slide_object(raw: Raw, uid: UUID, geometry: Any, parent: UUID | None) -> SlideObject:
+def _nuclei(size: int, rows: Sequence[Rows], raws: Mapping[int, Raw]) -> dict[int, Any]:
+    """Return the nuclei of cells by the cells' numbers; most files have none."""
+    shapes = _Shapes(size)
+    have: list[int] = []
+    for number, raw in raws.items():
+        if raw.nucleus is not None:
+            shapes.add(raw.nucleus.kind, [number], [raw.nucleus.shape])
+            have.append(number)
+    for r in rows:
+        if r.template.sample.nucleus is not None:
+            _regions(r, shapes, "nucleus")
+            have += r.numbers.tolist()
+    if not have:
+        return {}
+    return dict(zip(have, shapes.build()[have].tolist(), strict=True))
+
+
+def _is_ellipse(region: Roi | None) -> bool:
+    return region is not None and region.kind == "EllipseROI"
+
+
+def _slide_object(
+    raw: Raw, uid: UUID, geometry: Any, parent: UUID | None, nucleus: Any
+) -> SlideObject:
     region = raw.roi
     c, z, t = (region.c, region.z, region.t) if region else (-1, 0, 0)
     return SlideObject(
@@ -166,11 +204,14 @@ def _slide_object(raw: Raw, uid: UUID, geometry: Any, parent: UUID | None) -> Sl
         raw.measurements,
         raw.metadata,
         raw.locked,
-        region is not None and region.kind == "EllipseROI",
+        _is_ellipse(region),
         c,
         z,
         t,
         parent,
+        nucleus,
+        _is_ellipse(raw.nucleus),
+        raw.missing,
     )
 
 
@@ -229,20 +270,21 @@ def _shared(rows: Rows, role: str, otherwise: Any) -> Iterable[Any]:
     return rows.shared_values(gap)
 
 
-def _regions(rows: Rows, shapes: _Shapes) -> tuple[Iterable[int], ...]:
-    """Hand over the shapes of some objects, and return their c, z and t."""
-    region = rows.template.sample.roi
+def _regions(rows: Rows, shapes: _Shapes, role: str = "roi") -> tuple[Iterable[int], ...]:
+    """Hand over the shapes of some objects or their nuclei, and return their c, z and t."""
+    sample = rows.template.sample
+    region = sample.roi if role == "roi" else sample.nucleus
     numbers = rows.numbers.tolist()
     if region is None:
         return repeat(-1), repeat(0), repeat(0)
-    box = _gap(rows, "roi", "box")
+    box = _gap(rows, role, "box")
     if box is not None:
         found = rows.numbers_of(box, _BOX)[:, 0]
         corners = np.stack([found[k].astype(float) for k in ("x", "y", "x2", "y2")], axis=1)
         shapes.add(region.kind, numbers, corners)  # type: ignore[arg-type]
         return tuple(found[k].tolist() for k in "czt")
-    shapes.add(region.kind, numbers, payloads(rows, "roi"))
-    plane = _gap(rows, "roi", "plane")
+    shapes.add(region.kind, numbers, payloads(rows, role))
+    plane = _gap(rows, role, "plane")
     assert plane is not None  # noqa: S101 - a region has a box or a plane
     found = rows.numbers_of(plane, ">i4")
     return tuple(found[:, i].tolist() for i in (0, 2, 1))

@@ -14,7 +14,8 @@ from qpgaze.bridge.qpdata.assembling import Assembler, HandleTable
 from qpgaze.bridge.qpdata.columns import object_ids
 from qpgaze.bridge.qpdata.encoding import ObjectWriter, Shared, check
 from qpgaze.bridge.qpdata.javatypes import JavaObject
-from qpgaze.bridge.qpdata.regions import regions, title
+from qpgaze.bridge.qpdata.keeping import regions_in_place
+from qpgaze.bridge.qpdata.regions import nuclei, regions, title
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
 from qpgaze.bridge.qpdata.verifying import verify
 from qpgaze.errors import ConflictError, EntryError, UnsupportedDataError
@@ -39,8 +40,9 @@ def edit_qpdata(
         Each goes last under its `parent` (an object of the file or an earlier one of `add`), or
         under the root.
     replace : sequence of SlideObject
-        Each takes the place of the object with its id, whose children and place in the hierarchy
-        stay; its `parent` is not looked at.
+        Each takes the place of the object with its id, whose kind, children and place in the
+        hierarchy stay; its `parent` is not looked at. A shape that did not change is kept as it is
+        stored; a TMA core's must not change.
     remove : collection of UUID
         Children of removed objects take their place under the removed object's parent.
     class_colors : mapping of str to int
@@ -61,7 +63,8 @@ def edit_qpdata(
         If an object cannot be kept by QuPath (bad geometry, class name, ...), or `data` is
         damaged.
     UnsupportedDataError
-        If `data` holds something unknown, or the edit would touch a cell or TMA core.
+        If `data` holds something unknown, or the edit would add or remove a core of a TMA grid,
+        move one or give an object another kind.
 
     Examples
     --------
@@ -95,7 +98,7 @@ def _edited(
         edit.write()
     made = bytes(edit.out.out)
     edit.out.out.clear()
-    wanted = [*zip(add, edit.added, strict=True), *zip(replace, edit.replaced, strict=True)]
+    wanted = [*zip(add, *edit.added, strict=True), *zip(replace, *edit.replaced, strict=True)]
     verify(scan, table, made, wanted, edit.gone, edit.place_of)
     return made
 
@@ -160,7 +163,9 @@ class _Edit:
         self.gone = {self._find(i, twice, "remove") for i in remove}
         self.new_content = {self._find(o.id, twice, "replace"): i for i, o in enumerate(replace)}
         self._check(add, replace, remove)
-        self.added, self.replaced = regions(add), regions(replace)
+        self.added = regions(add), nuclei(add)
+        numbers = list(self.new_content)
+        self.replaced = regions_in_place(scan, self.ids, replace, numbers)
         self._add, self._replace = add, replace
         self.below: defaultdict[UUID | None, list[int]] = defaultdict(list)
         seen = {self.ids[0]}
@@ -202,12 +207,16 @@ class _Edit:
             check(o)
         for o, number in zip(replace, self.new_content, strict=True):
             kind = self.scan.raw(number).kind
-            if kind != o.kind or kind == "cell":
+            if kind != o.kind:
                 raise UnsupportedDataError(
-                    f"Expected a {kind} without nucleus in place of "
-                    f"{title(o)}, but a {o.kind} came.",
-                    hint="Change cells and TMA cores in QuPath.",
+                    f"Expected a {kind} in place of the {kind} {title(o)}, but a {o.kind} came.",
+                    hint="Remove the object and add another.",
                 )
+        for core in (o for o in add if o.kind == "tma_core"):
+            raise UnsupportedDataError(
+                f"The core {title(core)} cannot be added: it would lie in no TMA grid.",
+                hint="Make or change the TMA grid in QuPath.",
+            )
         for number in self.gone:
             if self.scan.raw(number).kind == "tma_core":
                 raise UnsupportedDataError(
@@ -287,23 +296,25 @@ class _Edit:
             i = self.new_content[number]
             o, raw = self._replace[i], scan.raw(number)
             same = raw.path_class is not None and raw.path_class.name == o.class_name
-            self.writer.tail(o, self.replaced[i], raw.probability if same else math.nan)
+            roi, nucleus = self.replaced[0][i], self.replaced[1][i]
+            self.writer.tail(o, roi, nucleus, raw.probability if same else math.nan)
             return int(scan.ends[number])
         return int(scan.tails[number])
 
     def _children(self, parent: UUID | None) -> None:
         """Write the new objects below one, each with its own, however deep."""
+        outer, inner = self.added
         waiting: list[tuple[int, bool]] = [(i, False) for i in reversed(self.below[parent])]
         while waiting:
             i, opened = waiting.pop()
             o = self._add[i]
             if opened:
-                self.writer.tail(o, self.added[i])
+                self.writer.tail(o, outer[i], inner[i])
                 continue
             members = self.below.get(o.id, ())
             self.writer.head(o, len(members))
             if not members:
-                self.writer.tail(o, self.added[i])
+                self.writer.tail(o, outer[i], inner[i])
                 continue
             waiting.append((i, True))
             waiting.extend((j, False) for j in reversed(members))

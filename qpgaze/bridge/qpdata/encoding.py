@@ -117,14 +117,21 @@ def check(o: SlideObject) -> None:
     Raises
     ------
     ProjectError
-        If the class name, a measurement or a metadata entry is none, or the kind is one that is
-        not written.
+        If the class name, a measurement or a metadata entry is none, if the kind is one that QuPath
+        lacks, or something is not of its kind (only cells have nuclei, only cores are missing).
     """
     if o.kind not in layouts.OBJECT_CLASSES:
         raise ProjectError(
-            f"Expected an annotation, detection, cell or tile to write, but the object {title(o)} "
-            f"is of kind '{o.kind}'.",
-            hint="Change TMA cores in QuPath.",
+            f"Expected an annotation, detection, cell, tile or TMA core to write, but the object "
+            f"{title(o)} is of kind '{o.kind}'."
+        )
+    if o.nucleus is not None and o.kind != "cell":
+        raise ProjectError(
+            f"Expected a nucleus in cells only, but the {o.kind} {title(o)} has one."
+        )
+    if o.missing and o.kind != "tma_core":
+        raise ProjectError(
+            f"Expected only TMA cores to be marked as missing, but the {o.kind} {title(o)} is."
         )
     if o.class_name is not None and not _proper_class(o.class_name):
         raise ProjectError(
@@ -232,23 +239,34 @@ class ObjectWriter:
         if writer.next == given + 2 + len(names):
             self._lists[names] = _list_form(bytes(writer.out[at:]), len(names))
 
-    def tail(self, o: SlideObject, roi: Roi, probability: float = _NAN) -> None:
+    def tail(
+        self,
+        o: SlideObject,
+        roi: Roi | None,
+        nucleus: Roi | None = None,
+        probability: float = _NAN,
+    ) -> None:
         """Write what follows an object's children."""
         writer = self.writer
         self.shared.boolean(o.locked)
         self.shared.path_class(o.class_name)
         self.roi(roi)
-        if math.isnan(probability):
+        if o.kind == "tma_core":
+            writer.block(_DOUBLE.pack(probability) + bytes([o.missing]))
+        elif math.isnan(probability):
             writer.out += _PROBABILITY
         else:
             writer.block(_DOUBLE.pack(probability))
         if o.kind == "cell":
-            writer.out += NULL
+            self.roi(nucleus)
         writer.end()
 
-    def roi(self, roi: Roi) -> None:
-        """Write a region."""
+    def roi(self, roi: Roi | None) -> None:
+        """Write a region, or that there is none."""
         writer = self.writer
+        if roi is None:
+            writer.out += NULL
+            return
         kind = roi.kind
         writer.begin_object(layouts.ROIS[kind])
         if kind in ("RectangleROI", "EllipseROI", "LineROI"):

@@ -71,6 +71,7 @@ OBJECT_CLASSES: Final = {
     "detection": _DETECTION,
     "cell": ClassSpec(JAVA_NAMES["cell"], 1, _EXTERNAL, (), _DETECTION),
     "tile": ClassSpec(JAVA_NAMES["tile"], 1, _EXTERNAL, (), _DETECTION),
+    "tma_core": ClassSpec(JAVA_NAMES["tma_core"], 1, _EXTERNAL, (), _ROI_OBJECT),
 }
 
 METADATA: Final = ClassSpec(_Q + "objects.MetadataMap", 1, _EXTERNAL)

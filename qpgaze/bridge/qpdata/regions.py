@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from qpgaze.errors import ProjectError
 from qpgaze.model import SlideObject
 
 _POINT, _LINE, _RING, _POLYGON, _MULTIPOINT, _MULTIPOLYGON = 0, 1, 2, 3, 4, 6
-_REFUSED = "Expected a shape that QuPath can keep for the object {}, but {} came."
+_REFUSED = "Expected a shape that QuPath can keep for the {} {}, but {} came."
 
 
-def regions(objects: Sequence[SlideObject]) -> list[Roi]:
+def regions(objects: Sequence[SlideObject], what: str = "object") -> list[Roi]:
     """Choose the regions to write.
 
     A polygon that is an upright box becomes a RectangleROI, any shape with `is_ellipse` the
@@ -28,6 +29,8 @@ def regions(objects: Sequence[SlideObject]) -> list[Roi]:
     Parameters
     ----------
     objects : sequence of SlideObject
+    what : str
+        What the shapes belong to, for messages.
 
     Returns
     -------
@@ -45,7 +48,7 @@ def regions(objects: Sequence[SlideObject]) -> list[Roi]:
     types = shapely.get_type_id(shapes)
     ellipses = np.array([o.is_ellipse for o in objects])
     bounds = shapely.bounds(shapes)
-    _refuse(objects, shapes, types, bounds, ellipses)
+    _refuse(objects, what, shapes, types, bounds, ellipses)
     out: list[Any] = [None] * len(objects)
 
     def put(rows: npt.NDArray[np.bool_], kind: str, values: Sequence[Any]) -> None:
@@ -74,8 +77,34 @@ def regions(objects: Sequence[SlideObject]) -> list[Roi]:
     return out
 
 
+def nuclei(objects: Sequence[SlideObject]) -> list[Roi | None]:
+    """Choose the regions of cells' nuclei as :func:`regions` does; None where there is none.
+
+    Raises
+    ------
+    ProjectError
+        As there, and if a nucleus is no area.
+    """
+    out: list[Roi | None] = [None] * len(objects)
+    places = [i for i, o in enumerate(objects) if o.nucleus is not None]
+    if not places:
+        return out
+    inner = []
+    for i in places:
+        o = objects[i]
+        if shapely.get_dimensions(o.nucleus) not in (-1, 2):
+            raise ProjectError(
+                _REFUSED.format("nucleus of the cell", title(o), "one that is no area")
+            )
+        assert o.nucleus is not None  # noqa: S101 - as chosen above
+        inner.append(replace(o, geometry=o.nucleus, is_ellipse=o.nucleus_is_ellipse))
+    for i, roi in zip(places, regions(inner, "nucleus of the cell"), strict=True):
+        out[i] = roi
+    return out
+
+
 def _refuse(
-    objects: Sequence[SlideObject], shapes: Any, types: Any, bounds: Any, round_: Any
+    objects: Sequence[SlideObject], what: str, shapes: Any, types: Any, bounds: Any, round_: Any
 ) -> None:
     areal = (types == _POLYGON) | (types == _MULTIPOLYGON)
     linear = (types == _LINE) | (types == _RING)
@@ -104,11 +133,11 @@ def _refuse(
         (flat, "one without extent"),
         (crossed, "one that crosses itself"),
     )
-    for wrong, what in reasons:
+    for wrong, came in reasons:
         if wrong.any():
             i = int(np.flatnonzero(wrong)[0])
             raise ProjectError(
-                _REFUSED.format(title(objects[i]), what),
+                _REFUSED.format(what, title(objects[i]), came),
                 hint="Nothing was written; repair the shape (shapely.make_valid) or leave it out.",
             )
 

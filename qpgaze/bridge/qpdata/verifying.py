@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -24,7 +24,13 @@ from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
 from qpgaze.errors import ProjectError
 from qpgaze.model import SlideObject
 
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
 _MAX_DEPTH: Final = 150
+
+Wanted: TypeAlias = "tuple[SlideObject, Roi | None, Roi | None]"
+"""An object as asked for, and the regions chosen for it and for its nucleus."""
 
 
 def _fault(what: str) -> ProjectError:
@@ -38,7 +44,7 @@ def verify(
     old: Scan,
     old_table: HandleTable,
     made: bytes,
-    wanted: Sequence[tuple[SlideObject, Roi]],
+    wanted: Sequence[Wanted],
     gone: set[int],
     place_of: Mapping[UUID, int],
 ) -> None:
@@ -50,8 +56,8 @@ def verify(
     old_table : HandleTable
     made : bytes
         The outcome.
-    wanted : sequence of (SlideObject, Roi)
-        What was added or replaced, with the region chosen for it.
+    wanted : sequence of (SlideObject, Roi or None, Roi or None)
+        What was added or replaced, with the region chosen for it and that of its nucleus.
     gone : set of int
         Numbers of the removed objects in `old`.
     place_of : mapping of UUID to int
@@ -65,7 +71,7 @@ def verify(
     new = Scan(made)
     table = HandleTable(new)
     ids = stored_ids(new)
-    number_of = {o.id: -1 for o, _ in wanted}
+    number_of = {o.id: -1 for o, _, _ in wanted}
     for number, found in enumerate(ids):
         if found in number_of:
             number_of[found] = number
@@ -75,7 +81,7 @@ def verify(
     kept[list(gone)] = False
     same[list(number_of.values())] = False
     partner = np.full(len(old) + 1, -1, dtype=np.int64)
-    for o, _ in wanted:
+    for o, _, _ in wanted:
         if o.id in place_of:
             kept[place_of[o.id]] = False
             partner[place_of[o.id]] = number_of[o.id]
@@ -229,14 +235,14 @@ def _as_asked(
     new: Scan,
     ids: Sequence[UUID | None],
     number_of: Mapping[UUID, int],
-    wanted: Sequence[tuple[SlideObject, Roi]],
+    wanted: Sequence[Wanted],
     place_of: Mapping[UUID, int],
     partner: Any,
 ) -> None:
     # Ids of objects without one are not looked at, so that any may stand for them.
     made = make_objects(new, [i or UUID(int=0) for i in ids], number_of.values())
-    came = [made[number_of[o.id]] for o, _ in wanted]
-    for (o, _), other in zip(wanted, came, strict=True):
+    came = [made[number_of[o.id]] for o, _, _ in wanted]
+    for (o, _, _), other in zip(wanted, came, strict=True):
         stays = o.id in place_of  # where it lies was compared with the others
         if o.parent is None or o.parent in number_of:
             below = number_of.get(o.parent, 0) if o.parent else 0
@@ -253,12 +259,19 @@ def _as_asked(
             and dict(other.metadata) == dict(o.metadata)
             and other.locked == o.locked
             and other.is_ellipse == o.is_ellipse
+            and other.nucleus_is_ellipse == o.nucleus_is_ellipse
+            and other.missing == o.missing
             and (other.c, other.z, other.t) == (o.c, o.z, o.t)
             and (stays or new.parents[number_of[o.id]] == below)
         )
         if not alike:
             raise _fault(f"the new object {title(o)} differs from what was asked")
-    _same_shapes([o for o, _ in wanted], [roi.kind for _, roi in wanted], came)
+    asked = [(o, o.geometry, roi) for o, roi, _ in wanted]
+    _same_shapes(asked, [other.geometry for other in came])
+    if any((o.nucleus is None) != (x.nucleus is None) for (o, _, _), x in zip(wanted, came)):  # noqa: B905
+        raise _fault("a cell lost its nucleus or got one")
+    asked = [(o, o.nucleus, roi) for o, _, roi in wanted if o.nucleus is not None]
+    _same_shapes(asked, [other.nucleus for other in came if other.nucleus is not None])
 
 
 def _same_numbers(came: Mapping[str, float], asked: Mapping[str, float]) -> bool:
@@ -269,14 +282,14 @@ def _same_numbers(came: Mapping[str, float], asked: Mapping[str, float]) -> bool
 
 
 def _same_shapes(
-    asked: Sequence[SlideObject], kinds: Sequence[str], came: Sequence[SlideObject]
+    asked: Sequence[tuple[SlideObject, BaseGeometry, Roi | None]], came: Sequence[BaseGeometry]
 ) -> None:
     """Compare shapes: bounds of boxes and ellipses, else corners (in single precision if so)."""
     if not asked:
         return
-    shapes = shapely.force_2d(np.array([o.geometry for o in asked], dtype=object))
-    others = np.array([o.geometry for o in came], dtype=object)
-    kind = np.array(kinds)
+    shapes = shapely.force_2d(np.array([shape for _, shape, _ in asked], dtype=object))
+    others = np.array(came, dtype=object)
+    kind = np.array([roi.kind if roi else "" for _, _, roi in asked])
     boxy = (kind == "RectangleROI") | (kind == "EllipseROI")
     good = boxy & (shapely.bounds(shapes) == shapely.bounds(others)).all(axis=1)
     exact = (kind == "LineROI") | (kind == "GeometryROI")
@@ -292,7 +305,7 @@ def _same_shapes(
     else:  # rounding made neighbouring corners one
         good[single] = shapely.equals(rounded, others[single])
     if not good.all():
-        o = asked[int(np.flatnonzero(~good)[0])]
+        o = asked[int(np.flatnonzero(~good)[0])][0]
         raise _fault(f"the shape of the new object {title(o)} differs from what was asked")
 
 
