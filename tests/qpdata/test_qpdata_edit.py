@@ -374,7 +374,7 @@ def test_a_shape_that_we_would_not_write_stays_when_the_class_changes() -> None:
     square = SlideObject(_uid("s"), Polygon([(0, 0), (9, 0), (9, 8), (0, 5)]))
     data = edit_qpdata(empty(), add=[square], class_colors={})
     x = np.array([0, 9, 9, 0], ">f4").tobytes()
-    crossed = data.replace(x, np.array([0, 9, 0, 9], ">f4").tobytes())
+    crossed = data.replace(x, np.array([0, 9, 0, 7], ">f4").tobytes())
     (bow,) = read_qpdata(crossed).objects
     assert not bow.geometry.is_valid
     other = dataclasses.replace(bow, class_name="Keratin pearl")
