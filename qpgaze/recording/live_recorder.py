@@ -164,6 +164,7 @@ class _Recorder:
                 self.feed.origin_us,
                 folders=self.what.hooks,
                 hook=self.what.hook,
+                session_folder=self.folder,
                 on_control=self.wanted.append,
                 on_images=self._opened,
             )

@@ -48,6 +48,8 @@ class ViewerFeed:
         Where to look instead of the user's discovery folders.
     hook : Path, optional
         Discovery file of the QuPath to take while it runs, before any other.
+    session_folder : Path, optional
+        Of the session: the hook writes there what the viewers show should it lose us.
     on_control : callable, optional
         Called with what a person chose in QuPath's menu: ``stop``, ``pause``, ``resume``.
     on_images : callable, optional
@@ -61,11 +63,13 @@ class ViewerFeed:
         *,
         folders: tuple[Path, ...] | None = None,
         hook: Path | None = None,
+        session_folder: Path | None = None,
         on_control: Callable[[str], None] | None = None,
         on_images: Callable[[Collection[ImageIdentity]], None] | None = None,
     ) -> None:
         self._inbox, self._origin_us, self._folders = inbox, origin_us, folders
         self._hook = hook
+        self._folder = None if session_folder is None else str(session_folder.resolve())
         self._on_control = on_control or (lambda _action: None)
         self._on_images = on_images or (lambda _images: None)
         self._stopping = threading.Event()
@@ -86,7 +90,7 @@ class ViewerFeed:
         """Say good-bye, and record since when no viewer was there."""
         client = self._client
         if client is not None and self._status is not None:
-            self._send(lambda: client.show_status("ended", text, self._status_session()))
+            self._send(lambda: self._show(client, ("ended", text, self._status_session())))
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(10.0)
@@ -124,7 +128,10 @@ class ViewerFeed:
         client, before = self._client, self._status
         self._status = (state, text, session)
         if client is not None and before != self._status:
-            self._send(lambda: client.show_status(state, text, session))
+            self._send(lambda: self._show(client, (state, text, session)))
+
+    def _show(self, client: WireClient, status: tuple[str, str, str | None]) -> None:
+        client.show_status(*status, session_folder=self._folder)
 
     def _status_session(self) -> str | None:
         return None if self._status is None else self._status[2]
@@ -184,7 +191,7 @@ class ViewerFeed:
         self._client = client
         client.subscribe(viewer=True, events=True, images=True)
         if self._status is not None:
-            client.show_status(*self._status)
+            self._show(client, self._status)
         hook = client.hook
         named = f" {hook.qupath}" if hook.qupath else ""
         events = [Event(self._now(), "note", {"text": f"QuPath{named} is connected."})]

@@ -16,7 +16,13 @@ from qpgaze.model import Event
 from qpgaze.recording.live_audit import SyncAudit
 from qpgaze.recording.live_lock import session_lock
 from qpgaze.session import Session, open_session, viewer_state_from_json
-from qpgaze.session.codec import dump_line, event_to_json, short_image, viewer_state_to_json
+from qpgaze.session.codec import (
+    dump_line,
+    event_from_json,
+    event_to_json,
+    short_image,
+    viewer_state_to_json,
+)
 from qpgaze.session.files import (
     map_gaze,
     parse_lines,
@@ -43,6 +49,7 @@ from qpgaze.session.writer import sha256, write_whole
 from qpgaze.viewing import ImageIdentity, ViewerState
 
 _CHUNK: Final = 1 << 16
+_SAME_EVENT_US: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -114,14 +121,15 @@ def _recover(folder: Path) -> Recovery:
     if was_closed and not has_hook_file:
         return _report(session, True, torn, 0, 0, ())
     merged = left_out = 0
+    heard: list[Event] = []
     (folder / MANIFEST_FILE).unlink(missing_ok=True)
     if has_hook_file:
-        merged, left_out = _merge(folder, session)
+        merged, left_out, heard = _merge(folder, session)
         session = open_session(folder, check_content=False)
     lost = [] if was_closed else _lost(session, torn)
     if left_out:
         lost.append(f"{left_out} lines of the hook could not be read or placed in time.")
-    _append(folder, _events(session, was_closed, merged, lost))
+    _append(folder, [*heard, *_events(session, was_closed, merged, lost)])
     if has_hook_file:
         (folder / HOOK_FILE).unlink()
     files = {
@@ -194,24 +202,46 @@ def _whole_lines(path: Path) -> int:
 # -- what the hook wrote -----------------------------------------------------------------------
 
 
-def _merge(folder: Path, session: Session) -> tuple[int, int]:
-    """Put the hook's own states among the recorder's, in time order; the file is replaced whole."""
+def _merge(folder: Path, session: Session) -> tuple[int, int, list[Event]]:
+    """Put the hook's own states among the recorder's, in time order; the file is replaced whole.
+
+    Returns how many came in, how many lines could not be used, and the hook's new events.
+    """
     images = images_from_json(read_json(folder / HEADER_FILE).get("images") or [])
     lines = read_lines(folder / HOOK_FILE)
     relations = [c for c in session.clocks if c.source is ViewerClock and c.target is SessionClock]
     states: list[ViewerState] = []
+    events: list[Event] = []
     left_out = 1 if lines.torn_bytes else 0
-    for _, state, _ in parse_lines(lines, lambda v: viewer_state_from_json(v, images)):
-        placed = None if state is None else _on_session_clock(state, relations)
-        if placed is None:
+
+    def read(value: Any) -> ViewerState | Event:
+        if isinstance(value, dict) and "kind" in value:
+            return event_from_json(value)
+        return viewer_state_from_json(value, images)
+
+    for _, read_one, _ in parse_lines(lines, read):
+        t_us = None if read_one is None else _on_session_clock(read_one.t_us, relations)
+        if t_us is None:
             left_out += 1
-        else:
-            states.append(placed)
+        elif isinstance(read_one, ViewerState):
+            states.append(replace(read_one, t_us=t_us))
+        elif isinstance(read_one, Event):
+            events.append(replace(read_one, t_us=t_us))
     known = {_key(s) for s in session.viewer_states}
     new = [s for s in states if _key(s) not in known]
     merged = sorted((*session.viewer_states, *new), key=lambda s: s.t_us)
     _write_states(folder, merged, images)
-    return len(new), left_out
+    # Done again after a cut, or heard by both: an event comes in once.
+    fresh = [e for e in events if not _near(e, session.events)]
+    return len(new), left_out, fresh
+
+
+def _near(event: Event, others: Sequence[Event]) -> bool:
+    """Tell whether one of the others is the same one, its time related by another comparison."""
+    return any(
+        o.kind == event.kind and o.data == event.data and abs(o.t_us - event.t_us) <= _SAME_EVENT_US
+        for o in others
+    )
 
 
 def _key(state: ViewerState) -> tuple[Any, ...]:
@@ -219,18 +249,16 @@ def _key(state: ViewerState) -> tuple[Any, ...]:
     return (state.viewer, state.read_us if state.read_us is not None else state.t_us)
 
 
-def _on_session_clock(
-    state: ViewerState, relations: Sequence[ClockRelation[Any, Any]]
-) -> ViewerState | None:
-    """Place a state of the hook: its ``t_us`` is on the viewer's clock, as on the wire.
+def _on_session_clock(viewer_us: int, relations: Sequence[ClockRelation[Any, Any]]) -> int | None:
+    """Place a moment of the hook's, which is on the viewer's clock, as on the wire.
 
     None where the clocks were never compared, or it belongs to a time before the session.
     """
     if not relations:
         return None
-    nearest = min(relations, key=lambda r: abs(r.at_us - state.t_us))
-    t_us = int(nearest(Times(ViewerClock, [state.t_us])).t_us[0])
-    return None if t_us < 0 else replace(state, t_us=t_us)
+    nearest = min(relations, key=lambda r: abs(r.at_us - viewer_us))
+    t_us = int(nearest(Times(ViewerClock, [viewer_us])).t_us[0])
+    return None if t_us < 0 else t_us
 
 
 def _write_states(

@@ -307,9 +307,26 @@ class WireClient:
             first = clear and number == 0
             self._note("show_labels", {"image": image, **part, "clear": first})
 
-    def show_status(self, state: str, text: str = "", session: str | None = None) -> None:
-        """Say how it fares: ``ready``, ``recording``, ``paused``, ``ended`` or ``trouble``."""
-        self._note("status", {"state": state, "text": text, "session": session})
+    def show_status(
+        self,
+        state: str,
+        text: str = "",
+        session: str | None = None,
+        session_folder: str | None = None,
+    ) -> None:
+        """Say how it fares: ``ready``, ``recording``, ``paused``, ``ended`` or ``trouble``.
+
+        Parameters
+        ----------
+        state, text : str
+        session, session_folder : str, optional
+            Id and absolute path of the session: in it the hook writes what the viewers show
+            should this connection be lost.
+        """
+        said = {"state": state, "text": text, "session": session}
+        if session_folder is not None:
+            said["session_folder"] = session_folder
+        self._note("status", said)
 
     # -- within --------------------------------------------------------------------------------
 

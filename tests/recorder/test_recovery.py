@@ -21,6 +21,7 @@ from qpgaze.recording import SimulatedSource, record
 from qpgaze.recording.live_lock import session_lock
 from qpgaze.recording.recovery import recover_session
 from qpgaze.session import SessionWriter, open_session, validate_session
+from qpgaze.session.codec import event_to_json
 from qpgaze.session.layout import EVENTS_FILE, GAZE_FILE, HOOK_FILE, MANIFEST_FILE, VIEWER_FILE
 from qpgaze.simulate import Reading
 from qpgaze.viewing_json import dump_line, viewer_state_to_json
@@ -110,6 +111,7 @@ def test_what_the_hook_wrote_comes_in(tmp_path: Path, reading: Reading, closed: 
     relation = ClockRelation(ViewerClock, SessionClock, offset_us=-offset_us, at_us=offset_us)
     writer.append_clock(relation)
     writer.append_event(Event(0, "note", {"text": "so far"}))
+    writer.append_event(Event(half + 2, "label", {"event": "undo"}))
     if closed:
         writer.close()
     else:
@@ -117,6 +119,10 @@ def test_what_the_hook_wrote_comes_in(tmp_path: Path, reading: Reading, closed: 
     # The hook knows its own clock only; what the recorder got last it wrote, too.
     told = [replace(s, t_us=s.t_us + offset_us) for s in [*heard[-3:], *unheard]]
     lines = [dump_line(viewer_state_to_json(s)) for s in told]
+    mark = {"event": "mark", "class": "Pearl"}
+    for event in (Event(half, "label", {"event": "undo"}), Event(half + 9, "label", mark)):
+        on_viewer_clock = replace(event, t_us=event.t_us + offset_us)
+        lines.append(dump_line(event_to_json(on_viewer_clock)))
     (tmp_path / "s.qpgaze" / HOOK_FILE).write_bytes(b"".join(lines) + b'{"t_us": 3')
     done = recover_session(tmp_path / "s.qpgaze")
     assert done.was_closed == closed
@@ -125,6 +131,8 @@ def test_what_the_hook_wrote_comes_in(tmp_path: Path, reading: Reading, closed: 
     session = open_session(done.path)
     assert session.closed
     assert session.viewer_states == (*heard, *unheard)
+    keys = [(e.t_us, e.data["event"]) for e in session.events if e.kind == "label"]
+    assert keys == [(half + 2, "undo"), (half + 9, "mark")]
     assert validate_session(done.path) == ()
     assert not (done.path / HOOK_FILE).exists()
 
