@@ -18,7 +18,7 @@ from qpgaze.bridge.projects.holder import read_holder, who
 from qpgaze.bridge.projects.opening import open_project
 from qpgaze.bridge.projects.qpproj import find_project_file
 from qpgaze.bridge.projects.uris import parse_uri
-from qpgaze.bridge.projects.writes import read_writes
+from qpgaze.bridge.projects.writes import RECORDED, Write, read_writes
 from qpgaze.bridge.records import Operation, Record, has_details
 from qpgaze.errors import ProjectError, QpgazeError, SlideError
 from qpgaze.model import SlideObject
@@ -42,7 +42,9 @@ class LogLine:
     time_utc : str
         ISO 8601.
     op : str
-        A value of :class:`~qpgaze.bridge.records.Operation`, ``add_image`` or ``add_class``.
+        A value of :class:`~qpgaze.bridge.records.Operation`; ``add_image``, ``add_class``; or what
+        a write was for that the ledger does not tell of: ``import``, ``collect``, ``set``,
+        ``relink``, ``rescue``, ``write``.
     session : str
         Id of the session that the objects came from; empty for images and classes.
     entry, image : str
@@ -50,7 +52,7 @@ class LogLine:
     method : str
         What made the shapes.
     count : int
-        Objects (images, classes) written.
+        Objects (images, classes, files) written.
     classes : mapping of str to int
         How many of which class.
     """
@@ -89,15 +91,34 @@ def log_project(path: str | PathLike[str]) -> list[LogLine]:
             names = {entry.id: entry.name for entry in project.entries}
     except ProjectError:  # broken: the account is of use all the more
         names = {}
-    lines = list(_ledger_lines(Ledger.open(file).records, names))
-    for write in read_writes(file.parent):
-        if write.images:
-            for entry, name in write.images.items():
-                lines.append(LogLine(write.time_utc, "add_image", "", entry, name, "", 1))
-        elif write.classes and not any(file.endswith(".qpdata") for file in write.files):
-            classes = dict.fromkeys(write.classes, 1)
-            lines.append(LogLine(write.time_utc, "add_class", count=len(classes), classes=classes))
+    writes = read_writes(file.parent)
+    told = {entry for write in writes if write.occasion == "collect" for entry in write.objects}
+    records = [
+        record
+        for record in Ledger.open(file).records
+        if not (record.op is Operation.COLLECT and record.entry in told)
+    ]
+    lines = [*_ledger_lines(records, names), *_write_lines(writes, names)]
     return sorted(lines, key=lambda line: line.time_utc)
+
+
+def _write_lines(writes: Sequence[Write], names: Mapping[str, str]) -> Iterator[LogLine]:
+    """Tell of the writes what the ledger does not."""
+    for write in writes:
+        for entry, name in write.images.items():
+            yield LogLine(write.time_utc, "add_image", "", entry, name, "", 1)
+        for entry, counts in write.objects.items():
+            count = counts.added + counts.replaced + counts.removed
+            if write.occasion != RECORDED and (count or entry not in write.images):
+                op = write.occasion or "write"
+                name = names.get(entry, "")
+                yield LogLine(write.time_utc, op, "", entry, name, "", count, counts.classes)
+        data = any(path.endswith(".qpdata") for path in write.files)
+        if write.classes and not write.images and not data:
+            classes = dict.fromkeys(write.classes, 1)
+            yield LogLine(write.time_utc, "add_class", count=len(classes), classes=classes)
+        if write.occasion in ("relink", "rescue"):
+            yield LogLine(write.time_utc, write.occasion, count=len(write.files))
 
 
 def _ledger_lines(records: Sequence[Record], names: Mapping[str, str]) -> Iterator[LogLine]:
@@ -211,7 +232,7 @@ def verify_project(
             _check_slide(entry, report)
             if progress:
                 progress(number, len(project.entries))
-        ledger = _whole_ledger(folder, objects, report)
+        ledger = _whole_ledger(folder, project.entries, objects, report)
         report.objects = sum(len(items) for items in objects.values())
         for entry in project.entries:
             if entry.id in objects:
@@ -222,12 +243,14 @@ def verify_project(
     return report
 
 
-def _whole_ledger(folder: Path, objects: Objects, report: VerifyReport) -> Ledger:
+def _whole_ledger(
+    folder: Path, entries: Sequence[Entry], objects: Objects, report: VerifyReport
+) -> Ledger:
     """Open the ledger and add what a cut write should have added, in memory only."""
     ledger = Ledger.open(folder)
     extra: list[Record] = []
     for file in pending_files(folder):
-        extra += not_yet(settled(read_pending(file), objects), ledger)
+        extra += not_yet(settled(read_pending(file, entries), objects), ledger)
         words = f"A write was cut in the middle ({file.name}); the next one settles that."
         report.remarks.append(Finding("left_over", "", "", "", words))
     return Ledger(ledger.path, [*ledger.records, *extra])

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from qpgaze.bridge.ledger import Ledger
 from qpgaze.bridge.projects.files import write_durably
+from qpgaze.bridge.projects.folder import FolderProject
+from qpgaze.bridge.projects.folder_entry import FolderEntry
 from qpgaze.bridge.projects.holder import unlink
 from qpgaze.bridge.projects.lock import writer_lock
 from qpgaze.bridge.projects.opening import Backend, open_project
-from qpgaze.bridge.projects.protocol import Project
+from qpgaze.bridge.projects.protocol import Entry, Project
+from qpgaze.bridge.projects.uris import same_place
+from qpgaze.bridge.projects.writes import RECORDED
 from qpgaze.bridge.records import (
     Operation,
     Record,
@@ -28,8 +34,14 @@ from qpgaze.bridge.records import (
 from qpgaze.errors import ProjectError
 from qpgaze.model import SlideObject
 
+_NEW_IMAGE: Final = "new_image"
+"""Key of a pending record of an image that is new itself: its place. The number of such an image
+is certain only after the commit."""
 
-def commit_recorded(project: Project, ledger: Ledger, records: Sequence[Record]) -> None:
+
+def commit_recorded(
+    project: Project, ledger: Ledger, records: Sequence[Record], *, occasion: str = RECORDED
+) -> None:
     """Commit a project and record in the ledger what was staged.
 
     Parameters
@@ -39,7 +51,10 @@ def commit_recorded(project: Project, ledger: Ledger, records: Sequence[Record])
     ledger : Ledger
         Of that project.
     records : sequence of Record
-        From :func:`~qpgaze.bridge.records.records_of`, one for each staged object.
+        From :func:`~qpgaze.bridge.records.records_of`, one for each staged object. Those of a new
+        image bear the id that it has while it is staged; in the ledger they get its final one.
+    occasion : str
+        What the write is called in the account, see :mod:`~qpgaze.bridge.projects.writes`.
 
     Raises
     ------
@@ -49,8 +64,11 @@ def commit_recorded(project: Project, ledger: Ledger, records: Sequence[Record])
         If it cannot be written. Neither project nor ledger changed then.
     """
     folder = project.path.parent
+    staged = {entry.id: entry for entry in project.entries}
+    if isinstance(project, FolderProject):
+        project.occasion = occasion
     with writer_lock(folder):
-        pending = _write_pending(folder, records)
+        pending = _write_pending(folder, [_placed(record, staged) for record in records])
         try:
             project.commit()
         except ProjectError:  # nothing was written
@@ -61,8 +79,35 @@ def commit_recorded(project: Project, ledger: Ledger, records: Sequence[Record])
                 with open_project(project.path, backend=_backend(project)) as again:
                     _settle(pending, again, ledger)
             raise
-        ledger.append(records)
+        ledger.append(replace(record, entry=staged[record.entry].id) for record in records)
         _drop(pending)
+
+
+def commit_for(project: Project, occasion: str) -> None:
+    """Commit a project whose objects are not ours to keep account of, object by object.
+
+    Parameters
+    ----------
+    project : Project
+    occasion : str
+        What the write is called in the account: ``import``, ``set``.
+
+    Raises
+    ------
+    ConflictError, ProjectError
+        As :meth:`~qpgaze.bridge.projects.protocol.Project.commit`.
+    """
+    if isinstance(project, FolderProject):
+        project.occasion = occasion
+    project.commit()
+
+
+def _placed(record: Record, staged: Mapping[str, Entry]) -> Record:
+    """Add to a record of a new image where that image lies."""
+    entry = staged[record.entry]
+    if not (isinstance(entry, FolderEntry) and entry.is_new):
+        return record
+    return replace(record, extra={**record.extra, _NEW_IMAGE: entry.uris[0]})
 
 
 def open_ledger(project: Project) -> Ledger:
@@ -91,7 +136,7 @@ def open_ledger(project: Project) -> Ledger:
 
 def _settle(file: Path, project: Project, ledger: Ledger) -> None:
     """Record what of a write that was cut is in the project, and forget the rest."""
-    records = read_pending(file)
+    records = read_pending(file, project.entries)
     needed = {record.entry for record in records}
     there = {entry.id: entry.objects() for entry in project.entries if entry.id in needed}
     ledger.append(not_yet(settled(records, there), ledger))
@@ -110,8 +155,14 @@ def pending_files(project_folder: Path) -> list[Path]:
         return []
 
 
-def read_pending(file: Path) -> list[Record]:
+def read_pending(file: Path, entries: Sequence[Entry]) -> list[Record]:
     """Read the records of a write that was cut; a line that was cut itself counts as none.
+
+    Parameters
+    ----------
+    file : Path
+    entries : sequence of Entry
+        Of the project: an image that was new then has its number from here.
 
     Raises
     ------
@@ -124,7 +175,18 @@ def read_pending(file: Path) -> list[Record]:
         return []
     except OSError as error:
         raise ProjectError(f"{file} cannot be read: {error.strerror or error}.") from error
-    return [parse_record(line, file, number) for number, line in enumerate(lines[:-1], 1)]
+    records = [parse_record(line, file, number) for number, line in enumerate(lines[:-1], 1)]
+    return [_numbered(record, entries) for record in records]
+
+
+def _numbered(record: Record, entries: Sequence[Entry]) -> Record:
+    """Give a record of an image that was new the number that the image got; none: not written."""
+    place = record.extra.get(_NEW_IMAGE)
+    if place is None:
+        return record
+    found = [e.id for e in entries if any(same_place(str(place), uri) for uri in e.uris)]
+    extra = {key: value for key, value in record.extra.items() if key != _NEW_IMAGE}
+    return replace(record, entry=found[0] if found else "", extra=extra)
 
 
 def settled(records: Iterable[Record], there: Mapping[str, Sequence[SlideObject]]) -> list[Record]:

@@ -21,13 +21,14 @@ VERSION: Final = 1
 
 
 class Operation(str, Enum):
-    """What was done to an object."""
+    """What was done to an object; ``collect`` brought a person's own home from a copy."""
 
     ADD = "add"
     REPLACE = "replace"
     REMOVE = "remove"
     PUT_BACK = "put_back"
     ADOPT = "adopt"
+    COLLECT = "collect"
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def rescue_project(
         changes = _plan(file, report, now_ms, also_unsupported)
         _require_work(report)
         if changes:
-            write_and_note(file.parent, changes, held=held, now_ms=now_ms)
+            write_and_note(file.parent, changes, held=held, now_ms=now_ms, occasion="rescue")
     return report
 
 

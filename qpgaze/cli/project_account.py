@@ -32,6 +32,12 @@ _OPERATIONS = {
     "adopt": "taken in",
     "add_image": "new image",
     "add_class": "new class",
+    "collect": "collected",
+    "import": "imported",
+    "set": "set",
+    "relink": "relinked",
+    "rescue": "rescued",
+    "write": "written",
 }
 
 _KINDS = {

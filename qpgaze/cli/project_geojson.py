@@ -48,6 +48,7 @@ def import_(
     """
     from qpgaze.bridge import open_project
     from qpgaze.bridge.geojson import import_geojson
+    from qpgaze.bridge.pending import commit_for
 
     free_lock(project_path, break_lock)
     with open_project(project_path, mode="r+", backend=backend) as opened:
@@ -59,7 +60,7 @@ def import_(
             listed = ", ".join(f"{one.id} ({one.name})" for one in opened.entries)
             raise click.UsageError(f"Say which image with --image: {listed or 'there is none'}.")
         done = import_geojson(opened, entry, file, replace=replace, skip_refused=skip_refused)
-        opened.commit()
+        commit_for(opened, "import")
         name = entry.name
     if as_json:
         emit_json("project import", _facts(done, name))

@@ -58,6 +58,7 @@ def set_(
     """Set what PROJECT says of an image: IMAGE is its entry id or its name."""
     from qpgaze import keys
     from qpgaze.bridge import open_project
+    from qpgaze.bridge.pending import commit_for
 
     pairs: dict[str, str | None] = {}
     for one in meta:
@@ -82,5 +83,5 @@ def set_(
             entry.set_image_type(IMAGE_TYPES[image_type])
         if thumbnail:
             entry.refresh_thumbnail()
-        opened.commit()
+        commit_for(opened, "set")
         click.echo(f"Set {entry.name} (image {entry.id})")

@@ -76,6 +76,7 @@ class FolderProject:
         self.backend_reason = reason
         self.clock_ms = clock_ms
         self.allow_hosts = frozenset(allow_hosts)
+        self.occasion = ""  # what the next commit is for, as the account has it
         self._closed = False
         self._load()
 
@@ -184,6 +185,7 @@ class FolderProject:
                         raise
         for entry in {*touched, *described}:
             entry.saved()
+        self.occasion = ""
         self._reload()
 
     def _write(self, touched: list[FolderEntry], held: Held) -> None:
@@ -200,7 +202,13 @@ class FolderProject:
             now_ms=self.clock_ms(),
             images={entry.id: entry.name for entry in touched if entry.is_new},
             classes=list(self._new_classes),
+            occasion=self.occasion,
+            objects={entry.id: entry.staged_counts() for entry in self._changed()},
         )
+
+    def _changed(self) -> list[FolderEntry]:
+        """Return the images of which anything is to be written."""
+        return [e for e in self._entries if e.dirty or e.is_new or e.fields_dirty]
 
     def _merge(self, touched: list[FolderEntry]) -> None:
         """Put what is staged on top of what the files have become since they were read.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from qpgaze.bridge.projects.images import (
 )
 from qpgaze.bridge.projects.inside import require_inside
 from qpgaze.bridge.projects.staging import Staging
+from qpgaze.bridge.projects.writes import Counts
 from qpgaze.errors import ConflictError, ProjectError, SlideError, UnsupportedDataError
 from qpgaze.model import SlideObject
 
@@ -181,6 +183,17 @@ class FolderEntry(EntryFields):
         return {
             name: self._colors.get(name, class_color(name)) for name in names if name not in have
         }
+
+    def staged_counts(self) -> Counts:
+        """Count the objects that are to be written."""
+        batches = self._staging.batches if self._staging is not None else ()
+        added, replaced, removed, classes = 0, 0, 0, Counter[str]()
+        for batch in batches:
+            added, replaced = added + len(batch.add), replaced + len(batch.replace)
+            removed += len(batch.remove)
+            for item in (*batch.add.values(), *batch.replace.values()):
+                classes[item.class_name or "Unclassified"] += 1
+        return Counts(added, replaced, removed, dict(classes))
 
     def changes(self, classes: Mapping[str, int]) -> list[Change]:
         """Return the files to write; :meth:`merge` goes before."""

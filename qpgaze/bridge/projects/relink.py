@@ -197,7 +197,10 @@ def relink_project(
         with writer_lock(project.folder) as held:
             if changes is not None:
                 change = Change(project.path, changes, before, backup=_backup(project))
-                write_and_note(project.folder, [change], held=held, now_ms=project.clock_ms())
+                now_ms = project.clock_ms()
+                write_and_note(
+                    project.folder, [change], held=held, now_ms=now_ms, occasion="relink"
+                )
             if remembered is not None:
                 replace_files([remembered])
     return report

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,39 @@ from qpgaze.errors import ProjectError
 
 VERSION: Final = 1
 FILE: Final = "writes.jsonl"
+RECORDED: Final = "recorded"
+"""Occasion of a write of which the ledger tells, object by object."""
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many objects of one image were written.
+
+    Parameters
+    ----------
+    added, replaced, removed : int
+    classes : mapping of str to int
+        How many of which class were added or replaced.
+    """
+
+    added: int = 0
+    replaced: int = 0
+    removed: int = 0
+    classes: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Counts:
+        """Read what :func:`dataclasses.asdict` made.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError, AttributeError
+            If it is something else.
+        """
+        added, replaced, removed = (int(raw[key]) for key in ("added", "replaced", "removed"))
+        classes = {str(name): int(n) for name, n in raw["classes"].items()}
+        return cls(added, replaced, removed, classes)
 
 
 @dataclass(frozen=True)
@@ -39,12 +71,19 @@ class Write:
         Id and name of images that were added.
     classes : tuple of str
         Names of classes that were added.
+    occasion : str
+        What it was for: ``recorded``, ``import``, ``collect``, ``set``, ``relink``, ``rescue``;
+        empty where nobody said.
+    objects : mapping of str to Counts
+        For each image by its id, how many objects were written.
     """
 
     time_utc: str
     files: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    occasion: str = ""
+    objects: Mapping[str, Counts] = field(default_factory=dict)
 
 
 def write_and_note(
@@ -55,6 +94,8 @@ def write_and_note(
     now_ms: int,
     images: Mapping[str, str] | None = None,
     classes: Sequence[str] = (),
+    occasion: str = "",
+    objects: Mapping[str, Counts] | None = None,
 ) -> None:
     """Write files of a project, all or none, with a copy kept of each that is replaced.
 
@@ -66,8 +107,8 @@ def write_and_note(
         The project's lock.
     now_ms : int
         Milliseconds since 1970, for names and the account.
-    images, classes
-        What is added, for the account.
+    images, classes, occasion, objects
+        For the account, see :class:`Write`.
 
     Raises
     ------
@@ -100,6 +141,8 @@ def write_and_note(
         },
         "images": dict(images or {}),
         "classes": list(classes),
+        "occasion": occasion,
+        "objects": {entry: asdict(counts) for entry, counts in (objects or {}).items()},
     }
     _append(project_folder, line)
 
@@ -142,6 +185,8 @@ def read_writes(project_folder: Path) -> list[Write]:
                     {str(k): str(v) for k, v in raw["files"].items()},
                     {str(k): str(v) for k, v in raw["images"].items()},
                     tuple(str(name) for name in raw["classes"]),
+                    str(raw.get("occasion", "")),
+                    {str(k): Counts.from_json(v) for k, v in raw.get("objects", {}).items()},
                 )
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
