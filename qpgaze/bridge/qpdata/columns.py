@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -19,65 +18,10 @@ from qpgaze.bridge.qpdata.shapes import EMPTY, build_kind
 from qpgaze.bridge.qpdata.templates import Gap, Rows
 from qpgaze.model import SlideObject
 
-_POSITIONS: Final = UUID("8f1c2c5e-6a0b-5d0e-9c55-3d0f7a1b2c4d")
-"""Namespace of the ids of objects that have none."""
 _BOX: Final = np.dtype(
     [("c", ">i4"), ("t", ">i4"), ("x", ">f8"), ("x2", ">f8"), ("y", ">f8"), ("y2", ">f8"),
      ("z", ">i4")]
 )  # fmt: skip
-_UUID: Final = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_HYPHENS: Final = (8, 13, 18, 23)
-_DIGITS: Final = [i for i in range(36) if i not in _HYPHENS]
-_NIBBLE: Final = np.full(256, 255, dtype=np.uint8)
-for _value, _digit in enumerate(b"0123456789abcdef"):
-    _NIBBLE[_digit] = _value
-    _NIBBLE[ord(chr(_digit).upper())] = _value
-
-
-# -- ids -------------------------------------------------------------------------------------------
-
-
-def stored_ids(scan: Scan) -> list[UUID | None]:
-    """Return the ids that the file keeps, the root's first; None where it keeps none."""
-    ids: list[UUID | None] = [None] * len(scan)
-    for number, raw in scan.read.items():
-        if raw.uid is not None and _UUID.fullmatch(raw.uid):
-            ids[number] = UUID(raw.uid)
-    for rows in scan.rows:
-        gap = _gap(rows, "uid")
-        if gap is None:
-            continue
-        for number, found in zip(rows.numbers.tolist(), _uuids(rows.raw(gap)), strict=True):
-            ids[number] = found
-    return ids
-
-
-def _uuids(texts: npt.NDArray[np.uint8]) -> list[UUID | None]:
-    """Parse the texts of UUIDs, (n, 36) bytes; None for what is none."""
-    nibbles = _NIBBLE[texts[:, _DIGITS]]
-    proper = (nibbles < 16).all(axis=1) & (texts[:, _HYPHENS] == ord("-")).all(axis=1)
-    raw = (nibbles[:, ::2] << 4 | nibbles[:, 1::2] & 15).tobytes()
-    return [
-        UUID(int=int.from_bytes(raw[i : i + 16], "big")) if good else None
-        for i, good in zip(range(0, len(raw), 16), proper.tolist(), strict=True)
-    ]
-
-
-def object_ids(scan: Scan) -> list[UUID]:
-    """Return the ids of all objects, the root's first; made up where the file has none."""
-    ids = stored_ids(scan)
-    if None in ids:
-        space = uuid5(_POSITIONS, scan.header_text.encode("utf-8", "replace").decode())
-        ways: dict[int, str] = {-1: ""}
-        pairs = zip(scan.parents.tolist(), scan.places.tolist(), strict=True)
-        for number, (parent, place) in enumerate(pairs):
-            ways[number] = way = f"{ways[parent]}/{place}"
-            if ids[number] is None:
-                ids[number] = uuid5(space, way)
-    return ids  # type: ignore[return-value]
-
-
-# -- objects ---------------------------------------------------------------------------------------
 
 
 class _Shapes:
@@ -312,8 +256,11 @@ def class_colors(scan: Scan) -> dict[str, int]:
             first[raw.path_class] = min(number, first.get(raw.path_class, number))
     for rows in scan.rows:
         gap = _gap(rows, "class")
-        values = [rows.template.sample.path_class] if gap is None else rows.shared_values(gap)
-        for number, found in zip(rows.numbers.tolist(), values):  # noqa: B905 - one for all
+        if gap is None:
+            values = [(rows.template.sample.path_class, int(rows.numbers[0]))]
+        else:
+            values = rows.first_of(gap)
+        for found, number in values:
             if found is not None and number < first.get(found, number + 1):
                 first[found] = number
     colors: dict[str, int] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qpgaze.bridge.qpdata.columns import stored_ids
+from qpgaze.bridge.qpdata.identities import stored_ids
 from qpgaze.bridge.qpdata.records import QupathObject
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
 from qpgaze.bridge.qpdata.shapes import build_kind

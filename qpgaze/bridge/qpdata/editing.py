@@ -11,8 +11,8 @@ import numpy as np
 
 from qpgaze.bridge.qpdata import content
 from qpgaze.bridge.qpdata.assembling import Assembler, HandleTable
-from qpgaze.bridge.qpdata.columns import object_ids
 from qpgaze.bridge.qpdata.encoding import ObjectWriter, Shared, check
+from qpgaze.bridge.qpdata.identities import object_ids
 from qpgaze.bridge.qpdata.javatypes import JavaObject
 from qpgaze.bridge.qpdata.keeping import regions_in_place
 from qpgaze.bridge.qpdata.regions import nuclei, regions, title

@@ -8,7 +8,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from qpgaze.bridge.qpdata import content
-from qpgaze.bridge.qpdata.columns import class_colors, make_objects, object_ids, stored_ids
+from qpgaze.bridge.qpdata.columns import class_colors, make_objects
+from qpgaze.bridge.qpdata.identities import object_ids, stored_ids
 from qpgaze.bridge.qpdata.javatypes import JavaArray, JavaEnum, JavaObject
 from qpgaze.bridge.qpdata.records import QpData
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
@@ -56,7 +57,8 @@ def read_qpdata(data: bytes) -> QpData:
 def from_scan(scan: Scan) -> QpData:
     """Make objects of what a scan found."""
     with quick_and_guarded(scan.data):
-        objects = tuple(make_objects(scan, object_ids(scan))[1:])
+        stored = stored_ids(scan)
+        objects = tuple(make_objects(scan, object_ids(scan, stored))[1:])
         colors = class_colors(scan)
     server = scan.header.get("server")
     return QpData(
@@ -70,7 +72,7 @@ def from_scan(scan: Scan) -> QpData:
         _steps(scan.parts.get("workflow")),
         _properties(scan.parts.get("properties")),
         colors,
-        stored_ids(scan)[0],
+        stored[0],
         scan,
     )
 

@@ -11,7 +11,6 @@ import gc
 import json
 import struct
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -29,6 +28,7 @@ from qpgaze.bridge.qpdata.javatypes import (
     damaged,
 )
 from qpgaze.bridge.qpdata.records import Raw
+from qpgaze.bridge.qpdata.runs import WORTH, RunFinder, Whereabouts
 from qpgaze.bridge.qpdata.templates import Rows, Template, Templates
 from qpgaze.errors import ProjectError, UnsupportedDataError
 
@@ -62,23 +62,6 @@ def quick_and_guarded(data: bytes) -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-class Whereabouts:
-    """Says where the element of a recognised object's handle begins.
-
-    It is an object of its own, so that reader and scan need not know each other.
-    """
-
-    def __init__(self, starts: Any, handles: Any, which: Any) -> None:
-        self.starts, self.handles, self.which = starts, handles, which
-
-    def __call__(self, handle: int) -> tuple[int, int]:
-        """Return the offset of the element, and the handles given out before it."""
-        number = bisect_right(self.handles, handle) - 1
-        if number < 0 or self.which[number] < 0:
-            raise content.unknown("a reference into an object that was not read")
-        return int(self.starts[number]), int(self.handles[number])
 
 
 class Scan:
@@ -123,6 +106,7 @@ class Scan:
         self.read: dict[int, Raw] = {}
         self._open: dict[int, objects.Parts] = {}
         self._templates = Templates()
+        self._runs = RunFinder(data)
         self._which = array("h")
         self._columns = {name: array("q") for name in Scan.__annotations__}
         self._where = Whereabouts(self._columns["starts"], self._columns["handles"], self._which)
@@ -287,7 +271,7 @@ class Scan:
         starts, handles = self._columns["starts"], self._columns["handles"]
         which, given, pos = self._which, reader.given, reader.pos
         before = len(which)
-        for _ in range(left):
+        for _ in range(min(left, WORTH)):
             found = find(data, pos)
             if found is None:
                 break
@@ -297,6 +281,8 @@ class Scan:
             which.append(template.number)
             given += template.given
         reader.given, reader.pos = given, pos
+        if len(which) - before == WORTH:
+            self._run(left - WORTH)
         count = len(which) - before
         if count:
             self._place(parent, depth, place, count)
@@ -304,6 +290,25 @@ class Scan:
             for name in ("counts", "tails", "ends"):
                 self._columns[name].extend(unknown)
         return count
+
+    def _run(self, left: int) -> None:
+        """Pass over what follows in runs of objects laid out like earlier ones."""
+        reader, every = self.reader, self._templates.all
+        given = np.array([template.given for template in every], dtype=np.int64)
+        while left:
+            run = self._runs.find(every, reader.pos, left)
+            if not len(run.starts):
+                return
+            counts = given[run.which]
+            handles = reader.given + np.cumsum(counts) - counts
+            self._columns["starts"].frombytes(run.starts.tobytes())
+            self._columns["handles"].frombytes(handles.tobytes())
+            self._which.frombytes(run.which.tobytes())
+            for number, cuts in run.cuts.items():
+                every[number].cuts.frombytes(cuts.tobytes())
+            reader.given += int(counts.sum())
+            reader.pos = run.end
+            left -= len(run.starts)
 
     def _head(self, parent: int, depth: int, place: int) -> tuple[int, int, int]:
         """Read an object up to its number of children."""

@@ -76,6 +76,10 @@ class Template:
         How many handles an object of this layout takes.
     cuts : array of int64
         For each object found, the offsets at which its further segments begin.
+    literals : list of list of (int, bytes)
+        For each segment, the bytes that are the same in all, and how far in they lie.
+    opens : list of (int, int)
+        For each segment, size and unit of the open gap that ends it; zeros for the last.
     sample : Raw
         The object that it was learnt from; what no gap covers is the same in all.
     """
@@ -98,23 +102,32 @@ class Template:
         self.defs: list[tuple[tuple[int, int], ...]] = []
         self.count_at = (0, 0)
         self.sizes: list[int] = []
+        self.literals: list[list[tuple[int, bytes]]] = [[]]
+        self.opens: list[tuple[int, int]] = []
         pieces: list[bytes] = []
         self.steps: list[tuple[Any, int, int]] = []
         at = span[0]
         for gap in gaps:
-            pieces += [re.escape(data[at : gap.at]), b".{%d}" % gap.size]
+            pieces += [self._literal(at, data[at : gap.at]), b".{%d}" % gap.size]
             at = gap.at + gap.size
             if gap.unit:
                 self._segment(pieces, gap.size, gap.unit, at)
                 pieces = []
                 at += gap.follow
                 self.begins.append(at)
-        pieces.append(re.escape(data[at : span[1]]))
+                self.literals.append([])
+        pieces.append(self._literal(at, data[at : span[1]]))
         self._segment(pieces, 0, 0, span[1])
+
+    def _literal(self, at: int, found: bytes) -> bytes:
+        if found:
+            self.literals[-1].append((at - self.begins[-1], found))
+        return re.escape(found)
 
     def _segment(self, pieces: list[bytes], size: int, unit: int, stop: int) -> None:
         pattern = re.compile(b"".join(pieces), re.DOTALL)
         self.steps.append((pattern.match, size, unit))
+        self.opens.append((size, unit))
         self.sizes.append(stop - self.begins[-1])
 
     def place(self, at: int) -> tuple[int, int]:
@@ -281,3 +294,11 @@ class Rows:
         """Return what the references of a gap lead to."""
         targets = self.numbers_of(gap, ">i4")[:, 0].astype(np.int64) - BASE_HANDLE
         return [self.shared[handle] for handle in targets.tolist()]
+
+    def first_of(self, gap: Gap) -> list[tuple[Any, int]]:
+        """Return what the references of a gap lead to, each once, and the first object with it."""
+        handles, rows = np.unique(self.numbers_of(gap, ">i4")[:, 0], return_index=True)
+        return [
+            (self.shared[handle - BASE_HANDLE], int(self.numbers[row]))
+            for handle, row in zip(handles.tolist(), rows.tolist(), strict=True)
+        ]

@@ -17,7 +17,8 @@ import numpy as np
 import shapely
 
 from qpgaze.bridge.qpdata.assembling import HandleTable, rank
-from qpgaze.bridge.qpdata.columns import make_objects, stored_ids
+from qpgaze.bridge.qpdata.columns import make_objects
+from qpgaze.bridge.qpdata.identities import stored_ids
 from qpgaze.bridge.qpdata.records import Roi
 from qpgaze.bridge.qpdata.regions import title
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
