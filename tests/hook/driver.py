@@ -6,6 +6,7 @@ windows from its fixtures, so that one start of QuPath serves many of them.
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
@@ -15,15 +16,22 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from qpgaze.bridge import create_project
 from qpgaze.bridge.hook_install import install_hook
 from qpgaze.bridge.qupath_scripts import launcher
+from qpgaze.frames import Points, ScreenPx
+from qpgaze.viewing import ViewerState
+from qpgaze.viewing_json import viewer_state_from_json
 from qpgaze.wire import WireClient
 
 FOLDERS = [f for f in os.environ.get("QPGAZE_QUPATH_DIRS", "").split(os.pathsep) if f]
 START_WAIT_S = 240.0
+CODED = (2600, 1900)
+"""Width and height of the coded slide."""
 
 
 class Window:
@@ -87,6 +95,7 @@ class Window:
         until = time.monotonic() + START_WAIT_S
         while time.monotonic() < until and self.qupath.poll() is None:
             if self.folders[0].is_dir() and any(self.folders[0].glob("hook-*.json")):
+                self.place()
                 return
             time.sleep(0.2)
         raise AssertionError((self.at / "log").read_text()[-3000:])
@@ -124,6 +133,46 @@ class Window:
         )
         return done.stdout
 
+    def place(self) -> None:
+        """Fill the screen with the main window, without a frame.
+
+        No window manager runs here. Where none says how wide its frames are, JavaFX guesses, and
+        is wrong about where its windows lie.
+        """
+        self.frameless()
+        self.ask("gui.getStage().with { setX(0); setY(0); setWidth(1190); setHeight(790) }")
+        time.sleep(0.3)
+        self.ask("gui.getStage().with { setWidth(1200); setHeight(800) }")
+        self.until("return gui.getStage().getScene().getY()", "0.0")
+
+    def frameless(self) -> None:
+        """Say of every window that it has no frame, as a window manager would say how wide."""
+        for number in self.hands("search", "--onlyvisible", "--name", ".*").split():
+            said = ["-id", number, "-f", "_NET_FRAME_EXTENTS", "32c"]
+            said += ["-set", "_NET_FRAME_EXTENTS", "0, 0, 0, 0"]
+            subprocess.run(["xprop", *said], env=self.env, check=True)
+
+    def until(self, question: str, answer: str, wait_s: float = 30) -> None:
+        """Ask until this is the answer."""
+        end = time.monotonic() + wait_s
+        while (said := self.ask(question)) != answer:
+            assert time.monotonic() < end, f"{question}: {said}, not {answer}"
+            time.sleep(0.1)
+
+    def click(self, x: float, y: float, *, button: int = 1, times: int = 1) -> None:
+        self.hands("mousemove", round(x), round(y))
+        time.sleep(0.1)
+        self.hands("click", "--repeat", times, "--delay", 60, button)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press, move in small steps of 20 ms, rest, let go: faster moves would be lost."""
+        (x0, y0), (x1, y1) = start, end
+        moves: list[object] = ["mousemove", round(x0), round(y0), "mousedown", 1]
+        for step in range(1, 11):
+            x, y = x0 + (x1 - x0) * step / 10, y0 + (y1 - y0) * step / 10
+            moves += ["sleep", 0.02, "mousemove", round(x), round(y)]
+        self.hands(*moves, "sleep", 0.3, "mouseup", 1)
+
     def focus(self) -> None:
         self.hands("windowfocus", self.hands("search", "--name", "QuPath").split()[-1])
         self.ask("viewer.getView().requestFocus()")
@@ -136,6 +185,32 @@ class Window:
             file = Path(folder) / f"{name}-{self.version}.png"
             subprocess.run(["import", "-window", "root", str(file)], env=self.env, check=True)
 
+    def screenshot(self) -> npt.NDArray[np.uint8]:
+        """What the whole screen shows, (height, width, 3)."""
+        done = subprocess.run(
+            ["import", "-window", "root", "-depth", "8", "ppm:-"],
+            env=self.env,
+            check=True,
+            capture_output=True,
+        )
+        return np.asarray(Image.open(io.BytesIO(done.stdout)).convert("RGB"))
+
+    def text_at(self, text: str) -> tuple[float, float]:
+        """Where the centre of the shown text lies on the screen, any window or menu of QuPath."""
+        said = self.ask(
+            "def found = null\n"
+            "for (w in javafx.stage.Window.getWindows()) if (w.isShowing())\n"
+            "  for (n in w.getScene().getRoot().lookupAll('.text') + "
+            "w.getScene().getRoot().lookupAll('.label'))\n"
+            f"    if (n.getText() == {json.dumps(text)} && n.isVisible()) {{\n"
+            "      def b = n.localToScreen(n.getBoundsInLocal())\n"
+            "      if (b != null && b.getWidth() > 0) found = [b.getCenterX(), b.getCenterY()] }\n"
+            "return found"
+        )
+        assert said != "null", f"nowhere stands {text!r}"
+        x, y = json.loads(said)
+        return x, y
+
     def close(self) -> None:
         for process in (self.qupath, self.screen):
             process.terminate()
@@ -143,13 +218,110 @@ class Window:
 
 
 def make_study(at: Path) -> None:
-    """A project with one slide in the folder."""
+    """A project with two slides: noise, and one whose every pixel says where it lies."""
     Image.effect_noise((2000, 1500), 60).convert("RGB").save(at / "slide.tif")
+    Image.fromarray(coded_pixels()).save(at / "coded.tif")
     with create_project(at / "study", backend="embedded") as made:
         made.add_image(at / "slide.tif")
+        made.add_image(at / "coded.tif")
         made.commit()
+
+
+def coded_pixels(width: int = CODED[0], height: int = CODED[1]) -> npt.NDArray[np.uint8]:
+    """Pixels (height, width, 3) whose colour is their place: twelve bits each for x and y."""
+    y, x = np.mgrid[:height, :width]
+    return np.dstack([x & 255, y & 255, x >> 8 | y >> 8 << 4]).astype(np.uint8)
+
+
+def decoded(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """The places (..., 2) that colours (..., 3) of the coded slide say."""
+    red, green, blue = np.moveaxis(rgb.astype(np.int64), -1, 0)
+    return np.stack([red | (blue & 15) << 8, green | (blue >> 4) << 8], axis=-1)
 
 
 def events(client: WireClient, kind: str) -> list[dict]:
     every = [s.message["event"] for s in client.take() if s.message["type"] == "event"]
     return [event["data"] for event in every if event["kind"] == kind]
+
+
+class Views:
+    """What the hook says of the viewers, held against QuPath's own answers and the screen."""
+
+    def __init__(self, window: Window, client: WireClient) -> None:
+        self.window, self.client = window, client
+
+    def now(self, viewer: str = "1") -> ViewerState:
+        """A state that was read after this was called."""
+        asked_us = int(self.window.ask("return System.nanoTime().intdiv(1000)"))
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            for one in reversed(self.client.take(0.2)):
+                said = one.message.get("state")
+                if said and said["viewer"] == viewer and said["read_us"] >= asked_us:
+                    return viewer_state_from_json(said)
+        raise AssertionError(f"the hook says nothing of viewer {viewer}")
+
+    def settled(self, viewer: str = "1") -> ViewerState:
+        """A state that is the same as one 0.4 s before: the picture moves on after a drag."""
+        until = time.monotonic() + 30
+        before = self.now(viewer)
+        while time.monotonic() < until:
+            time.sleep(0.4)
+            now = self.now(viewer)
+            same = now.corners_image_px == before.corners_image_px
+            if same and now.bounds_screen_px == before.bounds_screen_px:
+                return now
+            before = now
+        raise AssertionError("the viewer does not come to rest")
+
+    def agree(self, viewer: str = "1", *, pixels: bool = True) -> ViewerState:
+        """Hold the settled view against QuPath's own mapping and, coded, against the screen."""
+        state = self.settled(viewer)
+        assert state.bounds_screen_px is not None
+        box, rng = state.bounds_screen_px, np.random.default_rng(6)
+        at = rng.uniform((box.x, box.y), (box.x + box.width, box.y + box.height), (40, 2))
+        want = json.loads(
+            self.window.ask(
+                f"def v = hook.watch.named('{viewer}')\n"
+                f"return {at.tolist()}.collect {{\n"
+                "  def l = v.getView().screenToLocal(it[0] as double, it[1] as double)\n"
+                "  def p = v.componentPointToImagePoint(l.getX(), l.getY(), null, false)\n"
+                "  return [p.getX(), p.getY()] }"
+            )
+        )
+        assert np.abs(on_slide(state, at) - want).max() <= 0.01
+        if pixels:
+            self.compare_pixels(state)
+        return state
+
+    def compare_pixels(self, state: ViewerState) -> None:
+        """Decode where the coded slide's pixels on the screen lie: within a screen pixel."""
+        box, scale = state.bounds_screen_px, state.screen_scale
+        assert box is not None
+        # The active viewer has a red rim.
+        low = (box.x + 6, box.y + 6)
+        high = (box.x + box.width - 6, box.y + box.height - 6)
+        pixels = np.floor(np.random.default_rng(7).uniform(low, high, (600, 2)) * scale)
+        shot = self.window.screenshot()
+        pixels = pixels[((pixels >= 0) & (pixels < shot.shape[1::-1])).all(axis=1)].astype(int)
+        at = (pixels + 0.5) / scale
+        want = on_slide(state, at)
+        keep = ((want >= 2) & (want < np.array(CODED) - 2)).all(axis=1)
+        for cover in state.covers:
+            rect = cover.rect_viewer_px
+            x, y = (at - (box.x, box.y)).T
+            over = (x > rect.x - 3) & (x < rect.x + rect.width + 3)
+            keep &= ~(over & (y > rect.y - 3) & (y < rect.y + rect.height + 3))
+        assert keep.sum() >= 60, "too little of the slide is on the screen"
+        got = decoded(shot[pixels[:, 1], pixels[:, 0]])[keep]
+        beside = np.maximum(np.maximum(got - want[keep], want[keep] - got - 1), 0)
+        off = np.hypot(*beside.T) * scale / max(state.downsample, 1 / scale)
+        assert off.max() <= 1, f"{(off > 1).sum()} of {keep.sum()} pixels, up to {off.max():.0f}"
+
+
+def on_slide(state: ViewerState, at_screen_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Map places on the screen (n, 2) by the hook's words alone."""
+    to_viewer, to_image = state.screen_to_viewer(), state.viewer_to_image()
+    assert to_viewer is not None
+    assert to_image is not None
+    return to_viewer.then(to_image)(Points(ScreenPx, at_screen_px)).xy
