@@ -33,40 +33,86 @@ def rank(column: npt.NDArray[Any], value: int, side: Literal["left", "right"] = 
 class HandleTable:
     """Where every handle of a stream is defined, and every reference to one.
 
+    Parameters
+    ----------
+    scan : Scan
+    first : int
+        Handles before it are left out, and given out before `since`.
+    since : int
+        References before this offset are left out.
+
     Attributes
     ----------
     start, assign, end : (n,) int32 or int64
-        By handle index: where its element begins, the offset at which the handle is given out
-        (ascending), where the element ends.
+        By handle index, from `first` on: where its element begins, the offset at which the handle
+        is given out (ascending), where the element ends.
     ref_at, target : (m,) int32 or int64
         Offsets of the four bytes of each reference, ascending, and the handle index it names.
     """
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Scan, first: int = 0, since: int = 0) -> None:
         # A file of less than 2 GiB, as nearly all are, needs half of the memory.
         form = np.int32 if len(scan.data) < 2**31 else np.int64
-        self.start, self.assign, self.end = scan.definitions(form)
-        self.ref_at = scan.references(form)
+        self.first = first
+        self.start, self.assign, self.end = _definitions(scan, form, first)
+        self.ref_at = _references(scan, form, since)
         windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(scan.data, np.uint8), 4)
         self.target = (windows[self.ref_at].view(">i4")[:, 0] - BASE_HANDLE).astype(np.int32)
 
     def given_before(self, at: int) -> int:
         """Return how many handles are given out before the element that begins at an offset."""
-        return rank(self.assign, at, "right")
+        return self.first + rank(self.assign, at, "right")
+
+    def span(self, handle: int) -> tuple[int, int]:
+        """Return where the element of a handle begins and ends."""
+        row = handle - self.first
+        return int(self.start[row]), int(self.end[row])
 
     def given_after(self, handle: int) -> int:
         """Return how many handles are given out when the element of a handle has ended."""
-        stop = int(self.end[handle])
+        start, stop = self.span(handle)
         count = rank(self.assign, stop)
         # An object without content gets its handle where it ends; but there, too, an object gets
         # its handle whose class description is the element that ends.
         while (
-            count < len(self.assign)
-            and self.assign[count] == stop
-            and self.start[count] >= self.start[handle]
+            count < len(self.assign) and self.assign[count] == stop and self.start[count] >= start
         ):
             count += 1
-        return count
+        return self.first + count
+
+
+def _definitions(scan: Scan, form: Any, first: int) -> Any:
+    """Return where each handle's element begins, where it is given out, where it ends.
+
+    The three rows are arrays of the numpy type `form`; handles before `first`, which is no
+    recognised object's middle, are left out.
+    """
+    reader = scan.reader
+    table = np.full((3, reader.given - first), -1, dtype=form)
+    own = np.array(reader.def_handle, dtype=np.int64) - first
+    late = own >= 0
+    for row, column in enumerate((reader.def_start, reader.def_assign, reader.def_end)):
+        table[row, own[late]] = np.array(column, dtype=np.int64)[late]
+    for rows in scan.rows:
+        late = rows.handles >= first
+        for i, places in enumerate(rows.template.defs) if late.any() else ():
+            for row, place in enumerate(places):
+                table[row, rows.handles[late] - first + i] = rows.at(place)[late]
+    return table
+
+
+def _references(scan: Scan, form: Any, since: int) -> Any:
+    """Return the offsets of the handles of all references, ascending, in a numpy type.
+
+    Those before the offset `since` are left out.
+    """
+    found = [np.array(scan.reader.refs, dtype=form)]
+    late = [rows for rows in scan.rows if rows.ends.max() > since]
+    found += [rows.at(p).astype(form) for rows in late for p in rows.template.refs]
+    offsets = np.concatenate(found)
+    offsets = offsets[offsets >= since] if since else offsets
+    offsets.sort()
+    return offsets
 
 
 class Assembler(JavaWriter):
@@ -85,7 +131,8 @@ class Assembler(JavaWriter):
         self._scan = scan
         self._data = memoryview(scan.data)
         self._table = table
-        self.new_of: npt.NDArray[np.int32] = np.full(len(table.start), -1, dtype=np.int32)
+        handles = table.first + len(table.start)
+        self.new_of: npt.NDArray[np.int32] = np.full(handles, -1, dtype=np.int32)
         self._old_texts: dict[str, int] = {}
         self._old_classes: dict[str, ClassDesc] = {}
         for handle, value in scan.reader.values.items():
@@ -146,12 +193,12 @@ class Assembler(JavaWriter):
         at = start
         for handle in written.tolist():
             # Already written elsewhere: refer to it, and pass over its old definition.
-            begin = int(table.start[handle])
+            begin, end = table.span(handle)
             if begin < at:
                 continue
             self._fresh(at, begin, first, table.given_before(begin))
             self.ref(int(self.new_of[handle]))
-            at, first = int(table.end[handle]), table.given_after(handle)
+            at, first = end, table.given_after(handle)
         self._fresh(at, stop, first, last)
 
     def _fresh(self, start: int, stop: int, first: int, last: int) -> None:
@@ -201,7 +248,7 @@ class Assembler(JavaWriter):
                 hint="Nothing was changed.",
             )
         table = self._table
-        start, stop = int(table.start[handle]), int(table.end[handle])
+        start, stop = table.span(handle)
         self._copy(start, stop, table.given_before(start), table.given_after(handle))
         self._nesting -= 1
 

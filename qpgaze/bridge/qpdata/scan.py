@@ -85,6 +85,9 @@ class Scan:
         Its handle's index, its parent's number (-1), its place among its siblings, its depth.
     rows : list of Rows
         The recognised objects.
+    at_tail : (int, int, int)
+        Handles given out, those of them that were read one by one, and references read, when the
+        root's last child had ended.
     """
 
     starts: IntArray
@@ -104,6 +107,7 @@ class Scan:
         self.parts: dict[str, Any] = {}
         self.rows: list[Rows] = []
         self.read: dict[int, Raw] = {}
+        self.at_tail = (0, 0, 0)
         self._open: dict[int, objects.Parts] = {}
         self._templates = Templates()
         self._runs = RunFinder(data)
@@ -136,32 +140,6 @@ class Scan:
             return number
         return -1
 
-    # -- handles -------------------------------------------------------------------------------
-
-    def definitions(self, form: Any) -> Any:
-        """Return where each handle's element begins, where it is given out, where it ends.
-
-        The three rows are arrays of the numpy type `form`.
-        """
-        reader = self.reader
-        table = np.full((3, reader.given), -1, dtype=form)
-        own = np.array(reader.def_handle, dtype=np.int64)
-        for row, column in enumerate((reader.def_start, reader.def_assign, reader.def_end)):
-            table[row, own] = np.array(column, dtype=np.int64)
-        for rows in self.rows:
-            for i, places in enumerate(rows.template.defs):
-                for row, place in enumerate(places):
-                    table[row, rows.handles + i] = rows.at(place)
-        return table
-
-    def references(self, form: Any) -> Any:
-        """Return the offsets of the handles of all references, ascending, in a numpy type."""
-        found = [np.array(self.reader.refs, dtype=form)]
-        found += [rows.at(p).astype(form) for rows in self.rows for p in rows.template.refs]
-        offsets = np.concatenate(found)
-        offsets.sort()
-        return offsets
-
     # -- the file ------------------------------------------------------------------------------
 
     def _file(self) -> None:
@@ -181,6 +159,11 @@ class Scan:
                 hint="Open the image in QuPath 0.3 - 0.7 and save it there once.",
             )
         self._header(reader.value())
+        self._rest()
+
+    def _rest(self) -> None:
+        """Read one part after the other, up to the file's end."""
+        reader = self.reader
         while (item := self._part()) != "EOF":
             if isinstance(item, str):
                 raise content.unknown(f"a text {item[:40]!r} among its parts")
@@ -221,10 +204,14 @@ class Scan:
         return obj
 
     def _hierarchy(self, obj: JavaObject, slot: int) -> None:
-        reader = self.reader
         if not self._columns or [f[1] for f in obj.desc.fields] != ["rootObject", "tmaGrid"]:
             raise content.unknown("an object hierarchy with other fields than usual")
-        self._tree()
+        self._tree(*self._head(-1, 0, 0), 0)
+        self._after_tree(slot)
+
+    def _after_tree(self, slot: int) -> None:
+        """Read what follows the root object in the hierarchy."""
+        reader = self.reader
         self._finish()
         grid = reader.value()
         reader.end_object(slot)
@@ -235,11 +222,9 @@ class Scan:
 
     # -- objects -------------------------------------------------------------------------------
 
-    def _tree(self) -> None:
-        """Read the root object and everything under it."""
+    def _tree(self, number: int, slot: int, left: int, place: int) -> None:
+        """Read everything under the root object, from one of its places on, and its end."""
         waiting: list[tuple[int, int, int, int]] = []  # number, slot, children left, next place
-        number, slot, left = self._head(-1, 0, 0)
-        place = 0
         while True:
             if left:
                 quick = self._recognise(number, len(waiting) + 1, place, left)
@@ -331,6 +316,8 @@ class Scan:
         """Read what follows an object's children, and learn its layout if it has none."""
         reader, columns = self.reader, self._columns
         raw, parts = self.read[number], self._open.pop(number)
+        if not number:
+            self.at_tail = (reader.given, len(reader.def_handle), len(reader.refs))
         tail = columns["tails"][number] = reader.pos
         objects.read_tail(reader, raw, parts)
         reader.end_object(slot)
