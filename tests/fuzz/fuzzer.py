@@ -33,7 +33,7 @@ import shapely
 from qpgaze.bridge.geojson import from_geojson, to_geojson
 from qpgaze.bridge.geojson.reading import read_stream
 from qpgaze.bridge.projects import qpproj
-from qpgaze.bridge.projects.staging import check_objects
+from qpgaze.bridge.projects.checking import check_objects
 from qpgaze.bridge.projects.uris import parse_uri
 from qpgaze.bridge.qpdata import edit_qpdata, new_qpdata, read_qpdata
 from qpgaze.errors import ProjectError, QpgazeError

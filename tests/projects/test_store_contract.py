@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from qpgaze.bridge import create_project, open_project
 from qpgaze.bridge.projects.protocol import Entry, Project
@@ -41,12 +42,25 @@ def assert_alike(came: Sequence[SlideObject], meant: Sequence[SlideObject]) -> N
     assert there.keys() == {item.id for item in meant}
     for item in meant:
         one, other = dataclasses.asdict(item), dataclasses.asdict(there[item.id])
-        del one["geometry"], other["geometry"]
+        for shape in ("geometry", "nucleus"):
+            del one[shape], other[shape]
         assert str(one) == str(other)
-        assert there[item.id].geometry.geom_type == item.geometry.geom_type
-        apart = shapely.hausdorff_distance(there[item.id].geometry, item.geometry)
-        assert apart < 0.01
-        np.testing.assert_allclose(there[item.id].geometry.area, item.geometry.area, rtol=1e-3)
+        assert_same_shape(there[item.id].geometry, item.geometry, item.is_ellipse)
+        assert (there[item.id].nucleus is None) == (item.nucleus is None)
+        if item.nucleus is not None:
+            assert_same_shape(there[item.id].nucleus, item.nucleus, item.nucleus_is_ellipse)
+
+
+def assert_same_shape(
+    came: BaseGeometry | None, meant: BaseGeometry, is_ellipse: bool = False
+) -> None:
+    assert came is not None
+    if is_ellipse:
+        assert came.bounds == meant.bounds
+        return
+    assert came.geom_type == meant.geom_type
+    assert shapely.hausdorff_distance(came, meant) < 0.01
+    np.testing.assert_allclose(came.area, meant.area, rtol=1e-3, atol=0.01 * meant.length)
 
 
 def test_a_new_project_lists_its_image(project: Path, picture: Path, backend: str) -> None:
@@ -76,6 +90,20 @@ def test_every_shape_and_field_comes_back(project: Path, make_object: Make, back
         make_object(9, z=2, t=1, c=0),
         make_object(10, kind="detection"),
         make_object(11, measurements={"n": math.nan, "p": 1e-300, "q": -2.5}, name="😀 ü"),
+        make_object(12, kind="detection", measurements={"no single": 0.1}, description="there"),
+        make_object(13, kind="tile", geometry=shapely.box(64, 0, 128, 64), z=1),
+        make_object(14, kind="cell"),
+        make_object(15, kind="cell", nucleus=shapely.Point(153, 3).buffer(2), t=2),
+        make_object(
+            16,
+            kind="cell",
+            geometry=shapely.box(160, 0, 168, 8),
+            is_ellipse=True,
+            nucleus=shapely.box(162, 2, 166, 7),
+            nucleus_is_ellipse=True,
+            locked=True,
+        ),
+        make_object(17, kind="cell", nucleus=ring, z=1),
     ]
     with open_project(project, mode="r+", backend=backend) as opened:
         only(opened).add(meant)
@@ -158,6 +186,38 @@ def test_replace_and_remove(project: Path, make_object: Make, backend: str) -> N
         assert_alike(only(opened).objects(), [better, third])
 
 
+def test_cells_are_changed_and_keep_what_lies_under_them(
+    project: Path, make_object: Make, backend: str
+) -> None:
+    region = make_object(1, geometry=shapely.box(0, 0, 100, 100))
+    cell = make_object(2, kind="cell", nucleus=shapely.box(22, 2, 25, 5), parent=region.id)
+    tile = make_object(3, kind="tile", parent=region.id)
+    low = make_object(4, kind="detection", parent=cell.id)
+    bare = make_object(5, kind="cell")
+    other_class = dataclasses.replace(cell, class_name="Tumor: Positive")
+    moved = dataclasses.replace(other_class, nucleus=shapely.Point(24, 4).buffer(2), locked=True)
+    with open_project(project, mode="r+", backend=backend) as opened:
+        entry = only(opened)
+        entry.add([region, cell, tile, low, bare])
+        opened.commit()
+        for now in (other_class, moved, dataclasses.replace(moved, nucleus=None)):
+            entry.replace([now, dataclasses.replace(tile, name="again")])
+            opened.commit()
+            there = {item.id: item for item in entry.objects()}
+            assert_alike([there[cell.id]], [now])
+            assert there[low.id].parent == cell.id
+        entry.replace([dataclasses.replace(bare, nucleus=shapely.box(42, 2, 44, 4))])
+        entry.remove([cell.id, tile.id])
+        opened.commit()
+        assert {item.id: item.parent for item in entry.objects()} == {
+            region.id: None,
+            low.id: region.id,
+            bare.id: None,
+        }
+        with pytest.raises(ProjectError, match="cannot become a detection"):
+            entry.replace([dataclasses.replace(bare, kind="detection")])
+
+
 def test_nothing_is_written_without_commit(
     project: Path,
     make_object: Make,
@@ -219,7 +279,12 @@ def test_unknown_ids_are_refused(project: Path, make_object: Make, backend: str)
         ({"class_name": ""}, "no class name"),
         ({"measurements": {"a": "many"}}, "no number"),
         ({"metadata": {"a": 1}}, "no text"),
-        ({"kind": "cell"}, "only annotations"),
+        ({"kind": "tma_core"}, "belongs to a grid"),
+        ({"kind": "nonsense"}, "no kind of object"),
+        ({"nucleus": shapely.box(0, 0, 1, 1)}, "has no nucleus"),
+        ({"missing": True}, "cannot be missing"),
+        ({"kind": "cell", "nucleus": shapely.Polygon()}, "its nucleus is empty"),
+        ({"kind": "cell", "nucleus": shapely.Point(1, 1)}, "no area"),
         ({"color": -3670016}, "no colour"),
     ],
 )

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from qpgaze.bridge.geojson.features import GeoJsonReport, Refusal
 from qpgaze.bridge.geojson.reading import Found, read_geojson
+from qpgaze.bridge.projects.checking import check_objects
 from qpgaze.bridge.projects.protocol import Entry, Project
-from qpgaze.bridge.projects.staging import check_objects
 from qpgaze.errors import ProjectError
 from qpgaze.model import SlideObject
 

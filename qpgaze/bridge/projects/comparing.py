@@ -59,7 +59,10 @@ def still_to_add(
     return left
 
 
-_COMPARED = ("kind", "class_name", "color", "name", "description", "locked", "is_ellipse")
+_COMPARED = (
+    "kind", "class_name", "color", "name", "description", "locked", "is_ellipse", "missing",
+    "nucleus_is_ellipse",
+)  # fmt: skip
 
 
 def unlike(meant: SlideObject, came: SlideObject) -> str | None:
@@ -79,19 +82,40 @@ def unlike(meant: SlideObject, came: SlideObject) -> str | None:
 
 def moved(meant: Sequence[SlideObject], came: Sequence[SlideObject]) -> str | None:
     """Say which shape is another than single precision and a hundredth of a pixel explain."""
-    if not meant:
-        return None
-    bounds = [
-        shapely.bounds(np.array([item.geometry for item in items], dtype=object))
-        for items in (meant, came)
+    off = _off(
+        [item.geometry for item in meant],
+        [item.geometry for item in came],
+        [item.is_ellipse for item in meant],
+    )
+    if off >= 0:
+        return f"the shape of object {meant[off].id}"
+    cells = [
+        (one, other)
+        for one, other in zip(meant, came, strict=True)
+        if one.nucleus is not other.nucleus
     ]
+    for one, other in cells:
+        if one.nucleus is None or other.nucleus is None:
+            return f"the nucleus of cell {one.id}"
+    off = _off(
+        [one.nucleus for one, _ in cells],
+        [other.nucleus for _, other in cells],
+        [one.nucleus_is_ellipse for one, _ in cells],
+    )
+    return f"the nucleus of cell {cells[off][0].id}" if off >= 0 else None
+
+
+def _off(meant: Sequence[object], came: Sequence[object], round_: Sequence[bool]) -> int:
+    """Return the place of the first shape that is another one, -1 where all are alike."""
+    if not meant:
+        return -1
+    ours, theirs = np.array(meant, dtype=object), np.array(came, dtype=object)
+    bounds = shapely.bounds(ours), shapely.bounds(theirs)
     allowed = 0.01 + np.spacing(np.abs(bounds[0]).max(axis=1).astype(np.float32))
     off = ~(np.abs(bounds[0] - bounds[1]).max(axis=1) <= allowed)
-    sizes = [
-        shapely.area(np.array([item.geometry for item in items], dtype=object))
-        for items in (meant, came)
-    ]
-    lengths = shapely.length(np.array([item.geometry for item in meant], dtype=object))
-    round_ = np.array([item.is_ellipse for item in meant])
-    off |= ~round_ & ~(np.abs(sizes[0] - sizes[1]) <= allowed * (lengths + 1))
-    return f"the shape of object {meant[int(np.argmax(off))].id}" if off.any() else None
+    sizes = shapely.area(ours), shapely.area(theirs)
+    off |= ~np.array(round_) & ~(
+        np.abs(sizes[0] - sizes[1]) <= allowed * (shapely.length(ours) + 1)
+    )
+    off &= ~(shapely.is_empty(ours) & shapely.is_empty(theirs))
+    return int(np.argmax(off)) if off.any() else -1

@@ -9,16 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import shapely
 
 from qpgaze.bridge.projects.codec import ImageOfData
-from qpgaze.bridge.projects.colors import from_java_color, to_java_color
-from qpgaze.bridge.projects.staging import Batch
+from qpgaze.bridge.projects.colors import from_java_color
 from qpgaze.bridge.projects.uris import uri_from_path
 from qpgaze.errors import ProjectError
 from qpgaze.model import SlideObject
@@ -43,6 +41,8 @@ _CLASSES = {
     "Integer": "java.lang.Integer",
     "JUUID": "java.util.UUID",
     "JString": "java.lang.String",
+    "ListFactory": "qupath.lib.measurements.MeasurementListFactory",
+    "ListType": "qupath.lib.measurements.MeasurementList$MeasurementListType",
     "PathClass": "qupath.lib.objects.classes.PathClass",
     "ROIs": "qupath.lib.roi.ROIs",
     "ServerBuilder": "qupath.lib.images.servers.ImageServerBuilder$ServerBuilder",
@@ -79,6 +79,8 @@ class QupathJava:
     Integer: Any
     JUUID: Any
     JString: Any
+    ListFactory: Any
+    ListType: Any
     PathClass: Any
     ROIs: Any
     ServerBuilder: Any
@@ -96,7 +98,7 @@ class QupathJava:
             ) from error
         from jpype.types import JArray, JByte
 
-        self._bytes = JArray(JByte)
+        self.bytes = JArray(JByte)
         self.PathIO, self.PathObjects, self.GeometryTools = PathIO, PathObjects, GeometryTools
         self.version = str(known.version)
         for name, where in _CLASSES.items():
@@ -112,10 +114,10 @@ class QupathJava:
             )
         ]
         text = self.JString.class_
-        self._store = JClass("qupath.lib.objects.PathObject").class_.getDeclaredMethod(
+        self.store = JClass("qupath.lib.objects.PathObject").class_.getDeclaredMethod(
             "storeMetadataValue", text, text
         )
-        self._store.setAccessible(True)
+        self.store.setAccessible(True)
         self._load_openslide(JClass)
 
     @staticmethod
@@ -146,7 +148,7 @@ class QupathJava:
 
     def input(self, data: bytes) -> Any:
         """Return bytes as a Java stream."""
-        return self.ByteArrayInputStream(self._bytes(data))
+        return self.ByteArrayInputStream(self.bytes(data))
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -155,10 +157,10 @@ class QupathJava:
         one: Any,
         identity: UUID,
         parent: UUID | None,
-        shape: BaseGeometry,
+        shapes: tuple[BaseGeometry, BaseGeometry | None],
         colors: dict[str, int],
     ) -> SlideObject:
-        """Turn a PathObject into a SlideObject."""
+        """Turn a PathObject into a SlideObject; its shape and nucleus were made before."""
         roi = one.getROI()
         plane = roi.getImagePlane() if roi is not None else None
         path_class = one.getPathClass()
@@ -168,10 +170,11 @@ class QupathJava:
         metadata = {str(k): str(v) for k, v in dict(one.getMetadata()).items()}
         measured = one.getMeasurementList()
         name, color = one.getName(), one.getColor()
+        kind = self._kind(one)
         return SlideObject(
             id=identity,
-            geometry=shape,
-            kind=next((kind for kind, java in self._kinds if isinstance(one, java)), "annotation"),
+            geometry=shapes[0],
+            kind=kind,
             class_name=class_name,
             color=None if color is None else from_java_color(int(color)),
             name=None if name is None else str(name),
@@ -186,7 +189,26 @@ class QupathJava:
             z=0 if plane is None else int(plane.getZ()),
             t=0 if plane is None else int(plane.getT()),
             parent=parent,
+            nucleus=shapes[1],
+            nucleus_is_ellipse=shapes[1] is not None
+            and isinstance(one.getNucleusROI(), self.EllipseROI),
+            missing=kind == "tma_core" and bool(one.isMissing()),
         )
+
+    def _kind(self, one: Any) -> str:
+        return next((kind for kind, java in self._kinds if isinstance(one, java)), "annotation")
+
+    def shapes(self, objects: Sequence[Any]) -> list[tuple[BaseGeometry, BaseGeometry | None]]:
+        """Return shape and nucleus of PathObjects; None where there is no nucleus."""
+        outer = self.geometries([one.getROI() for one in objects])
+        cell = dict(self._kinds)["cell"]
+        nuclei = {
+            place: one.getNucleusROI()
+            for place, one in enumerate(objects)
+            if isinstance(one, cell) and one.getNucleusROI() is not None
+        }
+        inner = dict(zip(nuclei, self.geometries(list(nuclei.values())), strict=True))
+        return [(shape, inner.get(place)) for place, shape in enumerate(outer)]
 
     def geometries(self, rois: Sequence[Any]) -> list[BaseGeometry]:
         """Turn ROIs into shapely geometries, all in one crossing from Java to Python."""
@@ -238,85 +260,3 @@ class QupathJava:
             server.close()
             raise ProjectError("QuPath cannot read the image's data: they are damaged or cut.")
         return read
-
-    def make_changes(self, hierarchy: Any, batch: Batch, class_colors: Mapping[str, int]) -> None:
-        """Change a hierarchy: whole objects only, so that nothing half-set is ever saved."""
-        root = hierarchy.getRootObject()
-        there: dict[UUID, Any] = {}
-        stack = [root]
-        while stack:
-            one = stack.pop()
-            for child in one.getChildObjectsAsArray():
-                there[UUID(str(child.getID()))] = child
-                stack.append(child)
-        for identity, item in batch.replace.items():
-            old = there[identity]
-            new = self._path_object(item, class_colors)
-            parent = old.getParent()
-            new.addChildObjects(self.ArrayList(old.getChildObjects()))
-            parent.removeChildObject(old)
-            parent.addChildObject(new)
-            there[identity] = new
-        for identity in batch.remove:
-            old = there.pop(identity)
-            parent = old.getParent()
-            parent.addChildObjects(self.ArrayList(old.getChildObjects()))
-            parent.removeChildObject(old)
-        grown: dict[UUID | None, Any] = {}
-        for identity, item in batch.add.items():
-            there[identity] = self._path_object(item, class_colors)
-            grown.setdefault(item.parent, self.ArrayList()).add(there[identity])
-        for above, children in grown.items():
-            (root if above is None else there[above]).addChildObjects(children)
-
-    def _path_object(self, item: SlideObject, class_colors: Mapping[str, int]) -> Any:
-        make = (
-            self.PathObjects.createAnnotationObject
-            if item.kind == "annotation"
-            else self.PathObjects.createDetectionObject
-        )
-        one = make(self._roi(item), self._class(item.class_name, class_colors), None)
-        one.setID(self.JUUID.fromString(str(item.id)))
-        if item.name is not None:
-            one.setName(self.JString(item.name))
-        if item.color is not None:
-            one.setColor(self.Integer(to_java_color(item.color)))
-        one.setLocked(item.locked)
-        measured = one.getMeasurementList()
-        for key, value in item.measurements.items():
-            measured.put(self.JString(key), math.nan if value is None else float(value))
-        measured.close()
-        texts = dict(item.metadata)
-        if item.description is not None:
-            texts[DESCRIPTION_KEY] = item.description
-        for key, text in texts.items():
-            # Not through getMetadata(): for a detection QuPath 0.5 hands out a view that
-            # cannot be changed.
-            self._store.invoke(one, self.JString(key), self.JString(text))
-        return one
-
-    def _roi(self, item: SlideObject) -> Any:
-        plane = self.ImagePlane.getPlaneWithChannel(item.c, item.z, item.t)
-        if item.is_ellipse:
-            x0, y0, x1, y1 = item.geometry.bounds
-            return self.ROIs.createEllipseROI(x0, y0, x1 - x0, y1 - y0, plane)
-        wkb = self._bytes(shapely.to_wkb(item.geometry, output_dimension=2))
-        return self.GeometryTools.geometryToROI(self.WKBReader().read(wkb), plane)
-
-    def _class(self, name: str | None, class_colors: Mapping[str, int]) -> Any:
-        """Return a class, its parents with their colours first: the first one made wins."""
-        if name is None:
-            return None
-        parts = name.split(": ")
-        made = None
-        for length in range(1, len(parts) + 1):
-            whole = ": ".join(parts[:length])
-            made = self.PathClass.fromString(self.JString(whole), self._color(whole, class_colors))
-        color = class_colors.get(name)
-        if made is not None and color is not None:
-            made.setColor(self.Integer(to_java_color(color)))
-        return made
-
-    def _color(self, name: str, class_colors: Mapping[str, int]) -> Any:
-        color = class_colors.get(name)
-        return None if color is None else self.Integer(to_java_color(color))

@@ -17,6 +17,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from qpgaze.bridge.projects.codec import ImageOfData
+from qpgaze.bridge.projects.paquo_changes import Changes
 from qpgaze.bridge.projects.paquo_java import QupathJava
 from qpgaze.bridge.projects.staging import Batch
 from qpgaze.bridge.qpdata import read_qpdata
@@ -60,10 +61,11 @@ class PaquoCodec:
                 found.append((one, identity, parent))
                 stack += _children(one, identity)
             colors: dict[str, int] = {}
-            shapes = java.geometries([one.getROI() for one, _, _ in found])
             objects = tuple(
-                java.slide_object(one, identity, parent, shape, colors)
-                for (one, identity, parent), shape in zip(found, shapes, strict=True)
+                java.slide_object(one, identity, parent, shapes, colors)
+                for (one, identity, parent), shapes in zip(
+                    found, java.shapes([one for one, _, _ in found]), strict=True
+                )
             )
         return objects, colors
 
@@ -90,7 +92,7 @@ class PaquoCodec:
                 )
             with java.quiet("The data cannot be written by QuPath"):
                 for batch in batches:
-                    java.make_changes(image_data.getHierarchy(), batch, class_colors)
+                    Changes(java, class_colors).make(image_data.getHierarchy(), batch)
                 out = java.ByteArrayOutputStream()
                 java.PathIO.writeImageData(out, image_data)
                 return bytes(out.toByteArray())

@@ -6,27 +6,14 @@ Both backends stage here, so that both check alike and answer alike.
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import numpy as np
-import shapely
-
+from qpgaze.bridge.projects.checking import check_objects, refuse_cores, settle_replacements
 from qpgaze.bridge.projects.comparing import moved, require_same, still_to_add, unlike
 from qpgaze.errors import ConflictError, EntryError, ProjectError
 from qpgaze.model import SlideObject
-
-SHAPES = frozenset({"Point", "MultiPoint", "LineString", "Polygon", "MultiPolygon"})
-"""Shapes that every QuPath keeps as they are. A MultiLineString comes back joined: one object a
-piece. A collection has no counterpart."""
-
-KINDS = frozenset({"annotation", "detection"})
-"""What we write; cells, tiles and TMA cores are read and kept."""
-
-_CLASS_NAME = re.compile(r"[^:\r\n]*[^:\s][^:\r\n]*(?:: [^:\r\n]*[^:\s][^:\r\n]*)*")
 
 
 @dataclass
@@ -176,14 +163,14 @@ class Staging:
         EntryError
             If there is no object of that id.
         ProjectError
-            If an object cannot be kept by QuPath.
+            If an object cannot be kept by QuPath, if it is to become one of another kind, or a TMA
+            core is to get another shape or place.
         """
         fresh = list(objects)
         self._require({item.id for item in fresh})
-        check_objects(fresh)
+        settled = settle_replacements(fresh, self._now)
         batch = self._batch()
-        for item in fresh:
-            new = dataclasses.replace(item, parent=self._now[item.id].parent)
+        for item, new in zip(fresh, settled, strict=True):
             (batch.add if item.id in batch.add else batch.replace)[item.id] = new
             self._now[item.id] = new
 
@@ -194,9 +181,12 @@ class Staging:
         ------
         EntryError
             If there is no object of that id.
+        ProjectError
+            If an object is a core of the TMA grid.
         """
         wanted = list(dict.fromkeys(ids))
         self._require(set(wanted))
+        refuse_cores(self._now[identity] for identity in wanted)
         if not wanted:
             return
         batch = self._batch()
@@ -257,67 +247,3 @@ class Staging:
             for one in reversed(line):
                 placed.setdefault(one.id, one)
         return list(placed.values())
-
-
-def check_objects(objects: Sequence[SlideObject]) -> None:
-    """Refuse objects that some QuPath would lose, bend or choke on.
-
-    Raises
-    ------
-    ProjectError
-        If a shape is empty, invalid, not finite or of a kind QuPath lacks; if a class, name,
-        measurement or key cannot be kept.
-    """
-    if not objects:
-        return
-    shapes = np.array([item.geometry for item in objects], dtype=object)
-    with np.errstate(invalid="ignore"):  # bounds of nothing are NaN; older GEOS warns of it
-        bounds = shapely.bounds(shapes)
-    for what, bad in (
-        ("is missing", ~shapely.is_geometry(shapes)),
-        ("is empty", shapely.is_empty(shapes)),
-        ("has coordinates that are no numbers", ~np.isfinite(bounds).all(axis=1)),
-        ("is not valid (it crosses itself?)", ~shapely.is_valid(shapes)),
-    ):
-        if bad.any():
-            raise _refused(objects[int(np.argmax(bad))], f"its shape {what}")
-    for item in objects:
-        fault = _fault(item)
-        if fault is not None:
-            raise _refused(item, fault)
-
-
-def _fault(item: SlideObject) -> str | None:
-    """Say what of an object, its coordinates apart, cannot be kept; None when all can."""
-    kind = item.geometry.geom_type
-    if kind not in SHAPES:
-        return f"QuPath has no {kind}"
-    if item.kind not in KINDS:
-        return f"only annotations and detections can be written, not a {item.kind}"
-    if item.is_ellipse and not _has_area(item):
-        return "an ellipse needs a width and a height"
-    if item.class_name is not None and not _CLASS_NAME.fullmatch(item.class_name):
-        return (
-            f"'{item.class_name}' is no class name: no line break, and ':' only as in 'Tumor: Big'"
-        )
-    if item.color is not None and not 0 <= item.color <= 0xFFFFFF:
-        return f"{item.color} is no colour (0xRRGGBB)"
-    for key, value in item.measurements.items():
-        if not isinstance(key, str) or not isinstance(value, (int, float, np.number)):
-            return f"its measurement '{key}' is no number"
-        if isinstance(value, float) and math.isinf(value):
-            return f"its measurement '{key}' is infinite"
-    for key, text in item.metadata.items():
-        if not isinstance(key, str) or not isinstance(text, str):
-            return f"its metadata '{key}' is no text"
-    return None
-
-
-def _has_area(item: SlideObject) -> bool:
-    x0, y0, x1, y1 = item.geometry.bounds
-    return bool(x1 > x0 and y1 > y0)
-
-
-def _refused(item: SlideObject, why: str) -> ProjectError:
-    name = f" ({item.name})" if item.name else ""
-    return ProjectError(f"Object {item.id}{name} cannot be written: {why}. Nothing was staged.")
