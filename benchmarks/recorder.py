@@ -261,7 +261,7 @@ def live(seconds: int) -> dict[str, Any]:
         hooks = Path(place) / "hooks"
         line = [sys.executable, __file__, "hook", str(hooks), str(seconds)]
         setup = LiveSetup()
-        source = PacedSource(SimulatedSource(reading, 20_000), setup, gaze_only=True)
+        source = PacedSource(SimulatedSource(reading, 8_000), setup, gaze_only=True)
         told: list[Status] = []
         ending = Ending()
         with subprocess.Popen(

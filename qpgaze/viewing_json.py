@@ -67,7 +67,7 @@ def viewer_state_to_json(state: ViewerState) -> dict[str, Any]:
     >>> viewer_state_from_json(viewer_state_to_json(state)) == state
     True
     """
-    known = {
+    known: dict[str, Any] = {
         "t_us": int(state.t_us),
         "viewer": state.viewer,
         "image": None if state.image is None else image_to_json(state.image),
@@ -89,9 +89,12 @@ def viewer_state_to_json(state: ViewerState) -> dict[str, Any]:
         "read_us": state.read_us,
         "painted_us": state.painted_us,
     }
-    kept = {k: v for k, v in state.extra.items() if k not in _STATE_KEYS}
-    plain: dict[str, Any] = plain_json({**known, **kept})
-    return plain
+    if not math.isfinite(state.downsample + state.rotation_rad + state.screen_scale):
+        known = plain_json(known)
+    if state.extra:
+        kept = {k: v for k, v in state.extra.items() if k not in _STATE_KEYS}
+        return {**known, **plain_json(kept)}
+    return known
 
 
 def viewer_state_from_json(

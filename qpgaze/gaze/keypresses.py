@@ -35,41 +35,57 @@ class Press:
     end_us: int
 
 
-class _Reader:
-    """Follows the keys through a session."""
+class PressReader:
+    """Follows the keys through a session, one event after the other.
+
+    Attributes
+    ----------
+    presses : dict of int to Press
+        By number, undone ones included; one that is still open ends where it begins.
+    open : dict
+        Numbers of the holds and toggles that were not ended yet.
+    undone : set of int
+    changed : set of int
+        Numbers of presses that were completed or taken back; whoever follows empties it.
+    notes : list of (us, str)
+    """
 
     def __init__(self) -> None:
         self.presses: dict[int, Press] = {}
         self.open: dict[tuple[LabelEvent, str], int] = {}
+        self.changed: set[int] = set()
         # A cancelled hold is still down: its release is awaited, and means nothing.
         self.cancelled: set[tuple[LabelEvent, str]] = set()
         self.undone: set[int] = set()
         self.notes: list[Note] = []
 
-    def note(self, t_us: int, text: str) -> None:
-        self.notes.append((t_us, text))
-
     def take(self, item: Event) -> None:
-        """Follow one label event."""
+        """Follow one label event; they come in time order.
+
+        Raises
+        ------
+        SessionError
+            If it lacks its class, or its ``down`` is not true or false.
+        """
         name, at = item.data.get("event"), f"{item.t_us / 1e6:.1f} s"
         if name == LabelEvent.UNDO.value:
-            self.undo(item.t_us)
+            self._undo(item.t_us)
         elif name == LabelEvent.MARK.value:
             # A recorder that also sends the key going up means nothing by it.
             if item.data.get("down") is not False:
-                self.begin(LabelEvent.MARK, _class_of(item), item.t_us)
+                self.changed.add(self._begin(LabelEvent.MARK, _class_of(item), item.t_us))
         elif name in (LabelEvent.HOLD.value, LabelEvent.TOGGLE.value):
             event = LabelEvent(name)
-            self.key(event, _class_of(item), _down_of(item, event), item.t_us)
+            self._key(event, _class_of(item), _down_of(item, event), item.t_us)
         else:
-            self.note(item.t_us, f"Label event {name!r} at {at} is not known and was left out.")
+            self._note(item.t_us, f"Label event {name!r} at {at} is not known and was left out.")
 
-    def begin(self, event: LabelEvent, class_name: str, t_us: int) -> int:
+    def _begin(self, event: LabelEvent, class_name: str, t_us: int) -> int:
         number = len(self.presses) + 1
         self.presses[number] = Press(number, event, class_name, t_us, t_us)
         return number
 
-    def key(self, event: LabelEvent, class_name: str, down: bool | None, t_us: int) -> None:
+    def _key(self, event: LabelEvent, class_name: str, down: bool | None, t_us: int) -> None:
         """Take a key of a hold or a toggle going down (on) or up (off)."""
         key = (event, class_name)
         if down is None:
@@ -78,31 +94,36 @@ class _Reader:
             # A keyboard repeats a key that is kept down: only the first press counts.
             if key not in self.open:
                 self.cancelled.discard(key)
-                self.open[key] = self.begin(event, class_name, t_us)
+                self.open[key] = self._begin(event, class_name, t_us)
         elif key in self.open:
             number = self.open.pop(key)
             self.presses[number] = replace(self.presses[number], end_us=t_us)
+            self.changed.add(number)
         elif key in self.cancelled:
             self.cancelled.discard(key)
         else:
-            self.note(
+            self._note(
                 t_us,
                 f"The end of a {event.value} ({class_name}, at {t_us / 1e6:.1f} s) has no "
                 "beginning and was left out.",
             )
 
-    def undo(self, t_us: int) -> None:
+    def _undo(self, t_us: int) -> None:
         """Take back the last label that is not taken back yet."""
-        number = max((n for n in self.presses if n not in self.undone), default=0)
+        number = next((n for n in reversed(self.presses) if n not in self.undone), 0)
         if not number:
-            self.note(t_us, f"Undo at {t_us / 1e6:.1f} s: there was no label to take back.")
+            self._note(t_us, f"Undo at {t_us / 1e6:.1f} s: there was no label to take back.")
             return
         self.undone.add(number)
+        self.changed.add(number)
         press = self.presses[number]
         key = (press.event, press.class_name)
         if self.open.get(key) == number:
             del self.open[key]
             self.cancelled.add(key)
+
+    def _note(self, t_us: int, text: str) -> None:
+        self.notes.append((t_us, text))
 
     def finish(self, end_us: int) -> None:
         """End what was never released."""
@@ -110,7 +131,7 @@ class _Reader:
             start_us = self.presses[number].start_us
             self.presses[number] = replace(self.presses[number], end_us=max(end_us, start_us))
             what = "the key was never released" if event == LabelEvent.HOLD else "never ended"
-            self.note(
+            self._note(
                 start_us,
                 f"Label {number} ({class_name}, at {start_us / 1e6:.1f} s): {what}; it ends with "
                 "the session.",
@@ -156,7 +177,7 @@ def read_presses(
     >>> [(press.number, press.class_name) for press in read_presses(keys, end_us=10)[0]]
     [(2, 'Nerve')]
     """
-    reader = _Reader()
+    reader = PressReader()
     labels = sorted((e for e in events if e.kind == "label"), key=lambda e: e.t_us)
     for item in labels:
         reader.take(item)

@@ -11,7 +11,7 @@ import numpy as np
 
 from qpgaze.errors import UsageError
 from qpgaze.frames import ImagePx, Points
-from qpgaze.gaze.keypresses import Press, read_presses
+from qpgaze.gaze.keypresses import Note, Press, read_presses
 from qpgaze.gaze.mapping import LeftOut, MappedGaze
 from qpgaze.keys import FIXATION_CLASS, LabelEvent
 from qpgaze.model import Event, Fixation, Label
@@ -151,6 +151,7 @@ def make_labels(
     assumed_accuracy: bool = False,
     reader: str = "",
     tracker: str = "",
+    presses: Sequence[Press] | None = None,
 ) -> Labelling:
     """Turn labelling keys into labels.
 
@@ -163,6 +164,8 @@ def make_labels(
     parameters : LabelParameters, optional
     accuracy_deg, precision_deg, assumed_accuracy, reader, tracker
         Kept with each label; accuracy must be positive.
+    presses : sequence of Press, optional
+        Read from the events already, in their order; the events are not read again then.
 
     Raises
     ------
@@ -181,7 +184,9 @@ def make_labels(
     finder = _Finder(fixations, accuracy_deg, parameters or LabelParameters())
     last_us = int(mapped.t_us[-1]) if len(mapped) else 0
     # What nobody released ends with the session: no reaction lies between.
-    presses, notes = read_presses(events, end_us=last_us + finder.lag_us)
+    notes: list[Note] = []
+    if presses is None:
+        presses, notes = read_presses(events, end_us=last_us + finder.lag_us)
     origin = _Origin(
         session_id, mapped, states, accuracy_deg, precision_deg, assumed_accuracy, reader, tracker
     )

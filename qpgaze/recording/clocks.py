@@ -171,6 +171,20 @@ class ClockTracker(Generic[C]):
         host = self.to_host(stamps_us)
         return np.where(host == MISSING_STAMP, MISSING_STAMP, host - self.origin_us)
 
+    def one_to_session(self, stamp_us: int) -> int:
+        """Carry one stamp of the other clock to the session clock, as :meth:`to_session` does.
+
+        Raises
+        ------
+        UsageError
+            Before the first comparison.
+        """
+        r = self._relation
+        if r is None:
+            raise UsageError("The clocks were not compared yet.")
+        drift = round((stamp_us - r.at_us) * (r.drift_ppm * 1e-6))
+        return stamp_us + r.offset_us + drift - self.origin_us
+
     def to_host(self, stamps_us: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Carry stamps of the other clock to the host clock; a missing one stays missing.
 

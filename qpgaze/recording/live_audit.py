@@ -15,6 +15,8 @@ from qpgaze.viewing import ViewerState
 SETTLED_US: Final = 2_000_000
 """Views come later than the gaze that fell on them; after so long they have come."""
 
+COUNTED_AT_ONCE: Final = 128
+"""So many additions of times are counted together."""
 _EDGES = np.geomspace(1.0, 1e8, 801)
 """Bins of 2.3 % from a microsecond to a hundred seconds."""
 
@@ -33,18 +35,30 @@ class Spread:
     def __init__(self) -> None:
         self._counts = np.zeros(len(_EDGES) + 1, dtype=np.int64)
         self._largest = 0.0
+        self._waiting: list[npt.NDArray[np.float64]] = []
 
     def add(self, values_us: npt.ArrayLike) -> None:
         """Take times, microseconds; what is below one counts as one."""
         values = np.atleast_1d(np.asarray(values_us, dtype=np.float64))
         if not len(values):
             return
+        # A few at a time cost nearly as much as many: they are counted together.
+        self._waiting.append(values)
+        if len(self._waiting) >= COUNTED_AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        if not self._waiting:
+            return
+        values = np.concatenate(self._waiting)
+        self._waiting = []
         self._largest = max(self._largest, float(values.max()))
         bins = np.searchsorted(_EDGES, values)
         self._counts += np.bincount(bins, minlength=len(self._counts))
 
     def quantile(self, q: float) -> float:
         """Return a quantile within 2.3 %, microseconds; NaN of nothing."""
+        self._count()
         total = int(self._counts.sum())
         if not total:
             return float("nan")
@@ -92,11 +106,9 @@ class SyncAudit:
             return
         if arrived_us is not None:
             self.gaze_latency.add(arrived_us - t_us)
-        first = t_us[:1] if self._last_gaze_us is None else np.array([self._last_gaze_us])
-        self.gaze_interval.add(np.diff(np.concatenate([first, t_us]))[int(first is t_us) :])
-        self._last_gaze_us = int(t_us[-1])
         self._waiting.append(np.array(t_us))
-        self._settle(int(t_us[-1]) - SETTLED_US)
+        if t_us[-1] - self._waiting[0][0] >= 2 * SETTLED_US:
+            self._settle(int(t_us[-1]) - SETTLED_US)
 
     def views(self, states: Sequence[ViewerState], arrived_us: int | None) -> None:
         """Take viewer states in the order they came."""
@@ -123,17 +135,24 @@ class SyncAudit:
     def _settle(self, upto_us: int) -> None:
         """Hold the samples before a moment against the changes of view around them."""
         reach = self.uncertainty_us or 0
+        parts = []
         while self._waiting and self._waiting[0][-1] <= upto_us:
-            t_us = self._waiting.popleft()
-            while self._changes and self._changes[0] < t_us[0] - 2 * SETTLED_US:
-                self._changes.popleft()
-            self._settled += len(t_us)
-            changes = np.sort(np.array(self._changes, dtype=np.int64))
-            if len(changes):
-                at = np.searchsorted(changes, t_us - reach, side="left")
-                near = at < len(changes)
-                near &= changes[np.minimum(at, len(changes) - 1)] <= t_us + reach
-                self._near += int(np.count_nonzero(near))
+            parts.append(self._waiting.popleft())
+        if not parts:
+            return
+        t_us = np.concatenate(parts)
+        before = [] if self._last_gaze_us is None else [np.array([self._last_gaze_us])]
+        self.gaze_interval.add(np.diff(np.concatenate([*before, t_us])))
+        self._last_gaze_us = int(t_us[-1])
+        while self._changes and self._changes[0] < t_us[0] - 2 * SETTLED_US:
+            self._changes.popleft()
+        self._settled += len(t_us)
+        changes = np.sort(np.array(self._changes, dtype=np.int64))
+        if len(changes):
+            at = np.searchsorted(changes, t_us - reach, side="left")
+            near = at < len(changes)
+            near &= changes[np.minimum(at, len(changes) - 1)] <= t_us + reach
+            self._near += int(np.count_nonzero(near))
 
     def result(self) -> dict[str, Any]:
         """Return the data of the ``audit`` event; call it once, at the end."""

@@ -24,6 +24,10 @@ WAITING_BATCHES: Final = 4096
 look back over seconds only. Keys never go."""
 
 
+LOOK_S: Final = 0.1
+"""So long gaze waits where no label waits for it."""
+
+
 @dataclass(frozen=True)
 class LabelChange:
     """Labels to show over one image.
@@ -48,6 +52,11 @@ class LiveLabels(Protocol):
     @property
     def count(self) -> int:
         """How many labels there are now."""
+        ...
+
+    @property
+    def in_a_hurry(self) -> bool:
+        """Whether a label waits for nothing but the next gaze."""
         ...
 
     def take(
@@ -89,6 +98,7 @@ class LabelThread:
         self._opened: list[ImageIdentity] = []
         self._stopping = False
         self._failed = False
+        self._hurrying = False
         self.dropped = 0
         """Batches of gaze that labels did not see."""
         self._thread = threading.Thread(target=self._run, name="qpgaze-labels", daemon=True)
@@ -110,7 +120,10 @@ class LabelThread:
             self._waiting.append((batch, now_us))
             if len(self._waiting) > WAITING_BATCHES:
                 self._make_room()
-            self._changed.notify()
+            # Keys, and what completes a label, are taken at once; other gaze can wait a little.
+            if batch.events or self._labels.in_a_hurry:
+                self._hurrying = True
+                self._changed.notify()
 
     def opened(self, images: Collection[ImageIdentity]) -> None:
         """Show again what belongs to images that were opened."""
@@ -133,15 +146,21 @@ class LabelThread:
                 self.dropped += 1
                 return
 
+    def _is_time(self) -> bool:
+        wanted = self._waiting and (self._hurrying or self._labels.in_a_hurry)
+        return bool(wanted or self._opened or self._stopping)
+
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not (self._waiting or self._opened or self._stopping):
-                    self._changed.wait()
+                while not self._is_time():
+                    if not self._changed.wait(LOOK_S) and self._waiting:
+                        break
+                self._hurrying = False
                 waiting, opened = list(self._waiting), self._opened
                 self._waiting.clear()
                 self._opened = []
-                if not waiting and not opened:
+                if self._stopping and not waiting and not opened:
                     return
             try:
                 self._work(waiting, opened)

@@ -239,7 +239,8 @@ class _Recorder:
         for event in (*batch.events, *found):
             self._event(event)
         if self.labels is not None:
-            self.labels.put(replace(batch, gaze=gaze), self._now())
+            seen = Batch(batch.end_us, gaze, batch.viewer, batch.events)
+            self.labels.put(seen, self._now())
 
     def _event(self, event: Event) -> None:
         self.writer.append_event(event)

@@ -243,7 +243,7 @@ class ViewerFeed:
                     arrived_us = arrived_us or item.arrived_us
             elif kind == "event":
                 said = message["event"]
-                t_us = int(tracker.to_session(int(said["t_us"])))
+                t_us = tracker.one_to_session(int(said["t_us"]))
                 events.append(Event(max(t_us, 0), said["kind"], said.get("data", {})))
                 arrived_us = arrived_us or item.arrived_us
             elif kind == "images":
@@ -265,7 +265,7 @@ class ViewerFeed:
         last = self._last.get(state.viewer)
         # Its present state may be older than our connection: before it nobody knows.
         earliest_us = since_us if last is None else max(since_us, last.t_us)
-        t_us = max(int(tracker.to_session(state.t_us)), earliest_us, 0)
+        t_us = max(tracker.one_to_session(state.t_us), earliest_us, 0)
         state = self._last[state.viewer] = replace(state, t_us=t_us)
         return state
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +22,7 @@ from qpgaze.gaze import (
     make_labels,
     map_samples,
 )
-from qpgaze.gaze.keypresses import Press, read_presses
+from qpgaze.gaze.keypresses import Press, PressReader
 from qpgaze.model import Event, Label
 from qpgaze.recording.live_labels import LabelChange, joined
 from qpgaze.samples import GazeSamples, empty_records
@@ -38,13 +38,14 @@ EDGE_US: Final = 700_000
 """A label that begins so near to what was looked at may have begun before."""
 FORGET_US: Final = 1_000_000
 """Views are looked through for old ones no more often than that."""
+SAME_US: Final = 200_000
+"""Of an unchanged view a state so often is enough: its age tells only whether QuPath still runs."""
 LONGEST_US: Final = 600_000_000
 """A hold or toggle longer than this is labelled afterwards only."""
 SETTLE_US: Final = 1_000_000
 """So long after a press the fixation that it meant has ended: the label is made once more."""
 SYNC_US: Final = 5_000
 """What the recorder promises of the clocks; it only marks fixations near a change of view."""
-_OPEN_US: Final = 2**61
 
 Records = npt.NDArray[np.void]
 
@@ -91,15 +92,20 @@ class ProvisionalLabels:
         self._gaze: deque[Records] = deque()
         self._states: deque[ViewerState] = deque()
         self._events: list[Event] = []
-        self._presses: dict[int, Press] = {}
+        self._reader = PressReader()
         self._pending: dict[int, _Pending] = {}
-        self._open: list[int] = []
+        self._kept: dict[str, ViewerState] = {}
         self._shown: dict[int, tuple[Label, Mapping[str, Any]]] = {}
 
     @property
     def count(self) -> int:
         """How many labels there are now."""
         return len(self._shown)
+
+    @property
+    def in_a_hurry(self) -> bool:
+        """Whether a label waits for nothing but the next gaze."""
+        return any(not pending.made for pending in list(self._pending.values()))
 
     def take(
         self, gaze: Records, states: Sequence[ViewerState], events: Sequence[Event], now_us: int
@@ -116,14 +122,13 @@ class ProvisionalLabels:
         """
         if len(gaze):
             self._gaze.append(gaze)
-        self._states.extend(states)
+        self._keep_states(states)
         self._forget(now_us)
         changes: list[LabelChange] = []
         keys = [e for e in events if e.kind == "label"]
         self._measure(events)
         if keys:
-            self._events += keys
-            changes += self._keys()
+            changes += self._keys(keys)
         due = [n for n, pending in self._pending.items() if self._is_due(pending, now_us)]
         # Whoever pressed a key just now waits; what is shown already can.
         new = [n for n in due if not self._pending[n].made]
@@ -145,20 +150,61 @@ class ProvisionalLabels:
                 precision = event.data.get("precision_sd_deg") or ASSUMED_PRECISION_DEG
                 self._accuracy = (float(accuracy), float(precision), False)
 
-    def _keys(self) -> list[LabelChange]:
+    def _keys(self, keys: Sequence[Event]) -> list[LabelChange]:
         """Follow the keys: what is complete now is pending, what was taken back goes."""
-        presses, _ = read_presses(self._events, end_us=_OPEN_US)
-        closed = {p.number: p for p in presses if p.end_us < _OPEN_US}
-        for number, press in closed.items():
-            if self._presses.get(number) != press:
+        changes = []
+        for number in sorted(self._follow(keys)):
+            press = self._closed(number)
+            if press is not None:
                 self._pending[number] = _Pending(press)
-        self._presses = closed
-        self._open = self._open_since()
-        for number in [n for n in self._pending if n not in closed]:
-            del self._pending[number]
-        gone = [number for number in self._shown if number not in closed]
-        taken_back = [self._shown.pop(number)[0] for number in gone]
-        return [LabelChange(one.image, (), (one.object_id(),)) for one in taken_back]
+                continue
+            self._pending.pop(number, None)
+            if number in self._shown:
+                gone, _ = self._shown.pop(number)
+                changes.append(LabelChange(gone.image, (), (gone.object_id(),)))
+        return changes
+
+    def _follow(self, keys: Sequence[Event]) -> set[int]:
+        """Read keys, and return the numbers of the presses that they changed."""
+        late = False
+        for event in keys:
+            late = late or (bool(self._events) and event.t_us < self._events[-1].t_us)
+            self._events.append(event)
+        if not late:
+            for event in keys:
+                self._reader.take(event)
+            changed, self._reader.changed = self._reader.changed, set()
+            return changed
+        # One came late: numbers may mean other presses now, so all are read again.
+        before = {number: self._closed(number) for number in self._reader.presses}
+        self._events.sort(key=lambda event: event.t_us)
+        self._reader = PressReader()
+        for event in self._events:
+            self._reader.take(event)
+        self._reader.changed = set()
+        every = before.keys() | self._reader.presses.keys()
+        return {number for number in every if before.get(number) != self._closed(number)}
+
+    def _closed(self, number: int) -> Press | None:
+        """Return a press that is complete and was not taken back."""
+        reader = self._reader
+        if number in reader.undone or number in reader.open.values():
+            return None
+        return reader.presses.get(number)
+
+    def _presses_since(self, start_us: int, last_us: int) -> list[Press]:
+        """Return the presses that gaze since a moment can belong to, in their order."""
+        reader, kept = self._reader, []
+        open_now = set(reader.open.values())
+        end_us = last_us + round(self._rules.key_lag_ms * 1000)
+        for press in reversed(reader.presses.values()):
+            if press.start_us < start_us - LONGEST_US:
+                break
+            if press.number in open_now:
+                kept.append(replace(press, end_us=max(end_us, press.start_us)))
+            elif press.end_us >= start_us and press.number not in reader.undone:
+                kept.append(press)
+        return kept[::-1]
 
     def _is_due(self, pending: _Pending, now_us: int) -> bool:
         """Tell whether a label can be made, or made for good."""
@@ -203,9 +249,14 @@ class ProvisionalLabels:
         return int(self._gaze[-1]["t_us"][-1]) if self._gaze else -1
 
     def _labels_since(self, start_us: int) -> Sequence[Label]:
-        parts = [part for part in self._gaze if part["t_us"][-1] >= start_us]
+        parts: list[Records] = []
+        for part in reversed(self._gaze):
+            if part["t_us"][-1] < start_us:
+                break
+            parts.append(part)
         if not parts or not self._states:
             return ()
+        parts.reverse()
         header, states = self._header, self._states_since(start_us)
         records = joined(parts)
         gaze = GazeSamples(records[np.searchsorted(records["t_us"], start_us) :])
@@ -216,10 +267,19 @@ class ProvisionalLabels:
             accuracy_deg=accuracy, sync_uncertainty_us=SYNC_US,
         )  # fmt: skip
         return make_labels(
-            header.id, mapped, states, fixations, self._events, parameters=self._rules,
+            header.id, mapped, states, fixations, (), parameters=self._rules,
             accuracy_deg=accuracy, precision_deg=precision, assumed_accuracy=assumed,
             reader=header.pseudonym, tracker=header.tracker,
+            presses=self._presses_since(start_us, self._last_us()),
         ).labels  # fmt: skip
+
+    def _keep_states(self, states: Sequence[ViewerState]) -> None:
+        """Keep what changes the way from the screen to the slide: mostly the cursor alone moved."""
+        for state in states:
+            last = self._kept.get(state.viewer)
+            if last is None or state.t_us - last.t_us > SAME_US or _way(state) != _way(last):
+                self._kept[state.viewer] = state
+                self._states.append(state)
 
     def _states_since(self, start_us: int) -> list[ViewerState]:
         """Return the views from a moment on, and those in force then, in time order."""
@@ -251,22 +311,20 @@ class ProvisionalLabels:
     def _forget(self, now_us: int) -> None:
         """Keep gaze and views of the last seconds, or since the oldest press that needs them."""
         needed = [now_us, *(p.press.start_us for p in self._pending.values())]
-        needed += self._open
+        needed += [self._reader.presses[number].start_us for number in self._reader.open.values()]
         from_us = max(min(needed), now_us - LONGEST_US) - BEFORE_US
         while len(self._gaze) > 1 and self._gaze[0]["t_us"][-1] < from_us:
             self._gaze.popleft()
         if len(self._states) > 1 and self._states[1].t_us < from_us - FORGET_US:
             self._states = deque(self._states_since(from_us))
 
-    def _open_since(self) -> list[int]:
-        down: dict[tuple[Any, Any], int] = {}
-        for event in self._events[-64:]:
-            key = (event.data.get("event"), event.data.get("class"))
-            if event.data.get("down") is True:
-                down.setdefault(key, event.t_us)
-            else:
-                down.pop(key, None)
-        return list(down.values())
+
+def _way(state: ViewerState) -> tuple[Any, ...]:
+    """Return everything of a state that says where gaze on the screen lies on a slide."""
+    return (
+        state.corners_image_px, state.bounds_screen_px, state.downsample, state.z, state.t,
+        state.shown, state.iconified, state.focused, state.covers, state.image,
+    )  # fmt: skip
 
 
 def _rehearse(header: SessionHeader) -> None:

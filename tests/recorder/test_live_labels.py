@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from qpgaze.recording.live_recorder import Recording, record_live
 from qpgaze.samples import empty_records
 from qpgaze.session import SessionHeader, open_session
 from qpgaze.simulate import Reading
+from qpgaze.workflows import live_labels as workflow
 from qpgaze.workflows import read_labels
 from qpgaze.workflows.live_labels import ProvisionalLabels
 
@@ -72,6 +74,86 @@ def test_what_is_taken_back_goes(reading: Reading) -> None:
     assert labels.of(changes[0].image).labels == ()
 
 
+MARK = {"event": "mark", "class": "Pearl"}
+
+
+def test_a_key_that_comes_late_is_read_in_its_place(reading: Reading) -> None:
+    source = SimulatedSource(reading, 20_000)
+    labels = ProvisionalLabels(source.start())
+    batches = list(source.batches())
+    for batch in batches:
+        labels.take(batch.gaze, batch.viewer, (), batch.end_us)
+    at_us = batches[-1].end_us
+    keys = [Event(at_us - 100_000, "label", {**MARK, "class": name}) for name in ("B", "C")]
+    (first,) = labels.take(empty_records(0), (), keys[:1], at_us)
+    assert [f["properties"]["name"] for f in first.labels] == ["B 1"]
+    # An undo of the moment before takes nothing back; a mark before it moves the numbers on.
+    early = [Event(at_us - 300_000, "label", {**MARK, "class": "A"})]
+    changes = labels.take(empty_records(0), (), [*keys[1:], *early], at_us)
+    names = {f["properties"]["name"] for c in changes for f in c.labels}
+    assert names == {"A 1", "B 2", "C 3"}
+    undo = Event(at_us - 200_000, "label", {"event": "undo"})
+    changes = labels.take(empty_records(0), (), [undo], at_us)
+    assert [len(c.remove) for c in changes] == [1]
+    assert labels.count == 2
+
+
+def test_a_session_of_many_keys_costs_no_more_at_its_end(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    make = workflow.make_labels
+
+    def counted(*all_of: Any, **named: Any) -> Any:
+        given.append(len(named["presses"]))
+        return make(*all_of, **named)
+
+    monkeypatch.setattr(workflow, "make_labels", counted)
+    source = SimulatedSource(reading, 20_000)
+    labels = ProvisionalLabels(source.start(), rehearse=False)
+    labels.take(empty_records(0), (), [Event(0, "label", MARK)] * 1000, 0)
+    for batch in source.batches():
+        labels.take(batch.gaze, batch.viewer, batch.events, batch.end_us)
+    assert len(labels._reader.presses) > 1000
+    assert given[-1] < 10
+
+
+def test_the_cursor_alone_is_no_other_view(reading: Reading) -> None:
+    labels = ProvisionalLabels(SimulatedSource(reading).start(), rehearse=False)
+    state = next(s for s in reading.states if s.image is not None)
+    moved = [replace(state, t_us=n * 16_667, cursor_viewer_px=(float(n), 1.0)) for n in range(60)]
+    labels.take(empty_records(0), moved, (), 1_000_000)
+    assert len(labels._states) <= 6
+    panned = replace(state, t_us=1_000_001, downsample=state.downsample * 2)
+    labels.take(empty_records(0), [panned], (), 1_000_001)
+    assert labels._states[-1] == panned
+
+
+def test_gaze_that_no_label_waits_for_wakes_nobody(reading: Reading) -> None:
+    taken: list[int] = []
+    came = threading.Event()
+
+    class Counting(Broken):
+        def take(self, gaze: Any, _s: Any, events: Any, _n: int) -> Sequence[LabelChange]:
+            taken.append(len(gaze))
+            if events:
+                came.set()
+            return ()
+
+    labels = Counting(SimulatedSource(reading).start())
+    thread = LabelThread(labels, lambda *_: None, lambda _t: None)
+    thread.start()
+    for n in range(200):
+        thread.put(Batch(n, empty_records(1)), n)
+    key = Event(200, "label", {"event": "undo"})
+    thread.put(Batch(200, empty_records(1), (), (key,)), 200)
+    assert came.wait(10.0)
+    thread.stop()
+    assert sum(taken) == 201
+    # All at once, or a few times where this took longer than a tenth of a second.
+    assert len(taken) < 100
+
+
 def test_memory_is_that_of_the_last_seconds(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +175,7 @@ def test_an_image_that_is_opened_again_gets_its_labels(reading: Reading) -> None
 
 class Broken:
     count = 0
+    in_a_hurry = False
 
     def __init__(self, header: SessionHeader) -> None:
         self.session = header.id

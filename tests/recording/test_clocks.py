@@ -137,6 +137,16 @@ def test_missing_stamps_stay_missing() -> None:
     assert tracker.to_session([MISSING_STAMP, 7]).tolist() == [MISSING_STAMP, 7]
 
 
+def test_one_stamp_is_carried_as_many_are() -> None:
+    tracker = ClockTracker(DeviceClock, origin_us=-3_000_000_000)
+    with pytest.raises(UsageError):
+        tracker.one_to_session(1)
+    for n in range(4):
+        tracker.add(Comparison(n * 10_000_000, n * 10_000_700 + 123, 20.0))
+    stamps = [0, 5, 12_345_678, 40_000_001]
+    assert [tracker.one_to_session(s) for s in stamps] == tracker.to_session(stamps).tolist()
+
+
 @given(st.lists(st.lists(st.integers(-1000, 1000), max_size=5), max_size=6))
 def test_time_never_runs_back(pieces: list[list[int]]) -> None:
     keep = NeverBack()

@@ -19,7 +19,17 @@ from qpgaze.session import event_to_json
 from qpgaze.viewing import Cover, ImageIdentity, Rect, ViewerState
 from qpgaze.viewing_json import viewer_state_from_json, viewer_state_to_json
 from qpgaze.wire.lines import TOO_LONG, LineSplitter, Outbox
-from qpgaze.wire.schema import KEYWORDS, MAX_LINE_BYTES, VERSION, check, decode, encode, schema
+from qpgaze.wire.schema import (
+    KEYWORDS,
+    MAX_LINE_BYTES,
+    VERSION,
+    _mismatch,
+    _rules,
+    check,
+    decode,
+    encode,
+    schema,
+)
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "wire.md").read_text("utf-8")
 
@@ -109,6 +119,50 @@ def test_a_viewer_state_goes_through_the_wire_unchanged(state: ViewerState) -> N
     back = viewer_state_from_json(decode(line, "hook")["state"])
     assert back == state
     assert back.extra == state.extra
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=6),
+    st.lists(st.integers(-1, 1), max_size=5), st.dictionaries(st.text(max_size=3), st.none()),
+)  # fmt: skip
+
+
+def made_up(rule: dict[str, Any], data: st.DataObject) -> Any:
+    """A value that mostly keeps to a rule, and sometimes does not."""
+    if "$ref" in rule:
+        rule = schema()["$defs"][rule["$ref"].rpartition("/")[2]]
+    kinds = rule.get("type", "object")
+    kind = kinds if isinstance(kinds, str) else data.draw(st.sampled_from(kinds))
+    if data.draw(st.integers(0, 24)) == 0:
+        return data.draw(SCALARS)
+    if kind == "object":
+        return {
+            name: made_up(inner, data)
+            for name, inner in rule.get("properties", {}).items()
+            if name in rule.get("required", ()) or data.draw(st.booleans())
+        }
+    if kind == "array":
+        least = rule.get("minItems", 0)
+        count = data.draw(st.integers(least, min(rule.get("maxItems", 3), least + 3)))
+        return [made_up(rule["items"], data) for _ in range(count)]
+    if kind == "string":
+        return data.draw(st.sampled_from(rule.get("enum", ["", "x", "y" * 40, "z" * 300])))
+    return {"null": None, "boolean": True, "number": data.draw(numbers), "integer": 3}[kind]
+
+
+@given(st.data())
+def test_the_quick_check_lets_nothing_through_that_the_slow_one_stops(data: st.DataObject) -> None:
+    end = data.draw(st.sampled_from(["client", "hook"]))
+    kind = data.draw(st.sampled_from(sorted(schema()[end])))
+    message = made_up(schema()[end][kind], data)
+    quick = _rules(end)[kind](message)
+    assert not quick or _mismatch(message, schema()[end][kind], "") is None
+
+
+@given(states)
+def test_the_quick_check_knows_every_line_that_a_hook_streams(state: ViewerState) -> None:
+    message = {"type": "viewer", "state": viewer_state_to_json(state)}
+    assert _rules("hook")["viewer"](message)
 
 
 def test_a_viewer_without_an_image_goes_through() -> None:
