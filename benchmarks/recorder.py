@@ -30,6 +30,7 @@ from qpgaze.recording import Batch, SimulatedSource
 from qpgaze.recording.live import LiveSetup, PacedSource
 from qpgaze.recording.live_recorder import Recording, Told, record_live
 from qpgaze.recording.live_viewer import ViewerFeed
+from qpgaze.recording.opening import PACED_US
 from qpgaze.recording.recovery import recover_session
 from qpgaze.recording.status import Status
 from qpgaze.recording.watch_end import Ending
@@ -261,7 +262,7 @@ def live(seconds: int) -> dict[str, Any]:
         hooks = Path(place) / "hooks"
         line = [sys.executable, __file__, "hook", str(hooks), str(seconds)]
         setup = LiveSetup()
-        source = PacedSource(SimulatedSource(reading, 8_000), setup, gaze_only=True)
+        source = PacedSource(SimulatedSource(reading, PACED_US), setup, gaze_only=True)
         told: list[Status] = []
         ending = Ending()
         with subprocess.Popen(

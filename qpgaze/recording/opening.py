@@ -26,6 +26,8 @@ SOURCES: Final = {
     "mouse": "mouse",
 }
 """Every source and how it is written."""
+PACED_US: Final = 8_000
+"""What happens in real time comes as often as a tracker's library is asked."""
 
 
 def open_source(
@@ -100,14 +102,14 @@ def _paced(source: Source, setup: LiveSetup, speed: float, gaze_only: bool) -> L
 def _replay(rest: str) -> Source:
     if not rest:
         raise UsageError(f"Expected {SOURCES['replay']}, but no session came.")
-    return ReplaySource(Path(rest))
+    return ReplaySource(Path(rest), PACED_US)
 
 
 def _simulated(setup: LiveSetup, rest: str) -> Source:
     """Simulate a reader of a slide of twelve round objects; views and keys come with it."""
     if rest and not rest.isdigit():
         raise UsageError(f"Expected {SOURCES['simulated']}, but the seed '{rest}' is no number.")
-    return SimulatedSource(practice_reading(int(rest or 0), setup))
+    return SimulatedSource(practice_reading(int(rest or 0), setup), PACED_US)
 
 
 def practice_reading(seed: int, setup: LiveSetup | None = None) -> Reading:
