@@ -9,13 +9,13 @@ from uuid import UUID
 
 import numpy as np
 
-from qpgaze.bridge.qpdata import content
+from qpgaze.bridge.qpdata.adding import EditShared, NewObjects, write_children
+from qpgaze.bridge.qpdata.appending import append_objects
 from qpgaze.bridge.qpdata.assembling import Assembler, HandleTable
-from qpgaze.bridge.qpdata.encoding import ObjectWriter, Shared, check
+from qpgaze.bridge.qpdata.encoding import ObjectWriter, check
 from qpgaze.bridge.qpdata.identities import object_ids
-from qpgaze.bridge.qpdata.javatypes import JavaObject
 from qpgaze.bridge.qpdata.keeping import regions_in_place
-from qpgaze.bridge.qpdata.regions import nuclei, regions, title
+from qpgaze.bridge.qpdata.regions import title
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
 from qpgaze.bridge.qpdata.verifying import verify
 from qpgaze.errors import ConflictError, EntryError, UnsupportedDataError
@@ -91,6 +91,10 @@ def _edited(
     class_colors: Mapping[str, int],
 ) -> bytes:
     scan = Scan(data)
+    if not replace and not remove:
+        made = append_objects(scan, add, class_colors)
+        if made is not None:
+            return made
     table = HandleTable(scan)
     with quick_and_guarded(data):
         _refuse_other_bytes(scan, table)
@@ -98,7 +102,8 @@ def _edited(
         edit.write()
     made = bytes(edit.out.out)
     edit.out.out.clear()
-    wanted = [*zip(add, *edit.added, strict=True), *zip(replace, *edit.replaced, strict=True)]
+    new = zip(add, edit.new.regions, edit.new.nuclei, strict=True)
+    wanted = [*new, *zip(replace, *edit.replaced, strict=True)]
     verify(scan, table, made, wanted, edit.gone, edit.place_of)
     return made
 
@@ -112,33 +117,6 @@ def _refuse_other_bytes(scan: Scan, table: HandleTable) -> None:
             "The image's data do not come out the same when written unchanged.",
             hint="Nothing was changed; please report the QuPath version that saved it.",
         )
-
-
-class _EditShared(Shared):
-    """Shared values of the old stream, as far as the new one has reached them."""
-
-    def __init__(self, out: Assembler, scan: Scan, class_colors: Mapping[str, int]) -> None:
-        super().__init__(out, class_colors)
-        self._out = out
-        self._old: dict[object, int] = {}
-        for handle, value in scan.reader.values.items():
-            if type(value) is JavaObject:
-                name = value.desc.name
-                if name in ("java.lang.Boolean", "java.lang.Integer"):
-                    key = value.fields.get("value")
-                elif name == content.PATH_CLASS:
-                    found = content.path_class(value)
-                    if found is None or found.color is None:
-                        continue
-                    key = found.name
-                    self.colors = {**self.colors, found.name: found.color & 0xFFFFFF}
-                else:
-                    continue
-                self._old.setdefault((type(key), key), handle)
-
-    def find(self, key: object) -> int | None:
-        """Return the handle of a shared value of the old content that is written already."""
-        return self._out.new_handle(self._old.get((type(key), key)))
 
 
 class _Edit:
@@ -163,22 +141,21 @@ class _Edit:
         self.gone = {self._find(i, twice, "remove") for i in remove}
         self.new_content = {self._find(o.id, twice, "replace"): i for i, o in enumerate(replace)}
         self._check(add, replace, remove)
-        self.added = regions(add), nuclei(add)
+        self.new = NewObjects.of(add)
         numbers = list(self.new_content)
         self.replaced = regions_in_place(scan, self.ids, replace, numbers)
-        self._add, self._replace = add, replace
-        self.below: defaultdict[UUID | None, list[int]] = defaultdict(list)
+        self._replace = replace
         seen = {self.ids[0]}
         for i, o in enumerate(add):
             if o.parent is not None and o.parent not in seen:
                 parent = self._find(o.parent, twice, "add to")
                 if parent in self.gone:
                     raise EntryError(f"The object {o.parent} to add to is removed as well.")
-            self.below[None if o.parent == self.ids[0] else o.parent].append(i)
+            self.new.below[None if o.parent == self.ids[0] else o.parent].append(i)
             seen.add(o.id)
         self._refuse_shared(table)
         self.out = Assembler(scan, table)
-        self.writer = ObjectWriter(self.out, _EditShared(self.out, scan, class_colors))
+        self.writer = ObjectWriter(self.out, EditShared(self.out, scan, class_colors))
 
     def _find(self, wanted: UUID, twice: set[UUID], verb: str) -> int:
         number = self.place_of.get(wanted, 0)
@@ -249,7 +226,7 @@ class _Edit:
             parent = int(parents[number])
             heir = heirs[number] = heirs.get(parent, parent)
             change[heir] += int(children[number]) - 1
-        for parent_id, members in self.below.items():
+        for parent_id, members in self.new.below.items():
             number = 0 if parent_id is None else self.place_of.get(parent_id, -1)
             if number >= 0:
                 change[number] += len(members)
@@ -289,7 +266,7 @@ class _Edit:
     def _tail(self, number: int) -> int:
         """Write new children and an object's end, and say where the old stream goes on."""
         scan = self.scan
-        self._children(None if number == 0 else self.ids[number])
+        write_children(self.writer, self.new, None if number == 0 else self.ids[number])
         if number in self.gone:
             return int(scan.ends[number])
         if number in self.new_content:
@@ -300,21 +277,3 @@ class _Edit:
             self.writer.tail(o, roi, nucleus, raw.probability if same else math.nan)
             return int(scan.ends[number])
         return int(scan.tails[number])
-
-    def _children(self, parent: UUID | None) -> None:
-        """Write the new objects below one, each with its own, however deep."""
-        outer, inner = self.added
-        waiting: list[tuple[int, bool]] = [(i, False) for i in reversed(self.below[parent])]
-        while waiting:
-            i, opened = waiting.pop()
-            o = self._add[i]
-            if opened:
-                self.writer.tail(o, outer[i], inner[i])
-                continue
-            members = self.below.get(o.id, ())
-            self.writer.head(o, len(members))
-            if not members:
-                self.writer.tail(o, outer[i], inner[i])
-                continue
-            waiting.append((i, True))
-            waiting.extend((j, False) for j in reversed(members))

@@ -85,6 +85,8 @@ class Scan:
         Its handle's index, its parent's number (-1), its place among its siblings, its depth.
     rows : list of Rows
         The recognised objects.
+    hierarchy : int
+        The hierarchy's handle.
     at_tail : (int, int, int)
         Handles given out, those of them that were read one by one, and references read, when the
         root's last child had ended.
@@ -108,6 +110,7 @@ class Scan:
         self.rows: list[Rows] = []
         self.read: dict[int, Raw] = {}
         self.at_tail = (0, 0, 0)
+        self.hierarchy = -1
         self._open: dict[int, objects.Parts] = {}
         self._templates = Templates()
         self._runs = RunFinder(data)
@@ -206,6 +209,7 @@ class Scan:
     def _hierarchy(self, obj: JavaObject, slot: int) -> None:
         if not self._columns or [f[1] for f in obj.desc.fields] != ["rootObject", "tmaGrid"]:
             raise content.unknown("an object hierarchy with other fields than usual")
+        self.hierarchy = obj.handle
         self._tree(*self._head(-1, 0, 0), 0)
         self._after_tree(slot)
 
@@ -217,8 +221,11 @@ class Scan:
         reader.end_object(slot)
         if grid is not None:
             for core in content.java_list(getattr(grid, "fields", {}).get("cores")):
-                if not isinstance(core, JavaObject) or self.object_of(core.handle) < 0:
+                if not isinstance(core, JavaObject) or not self._is_object(core.handle):
                     raise content.unknown("a TMA core outside the object hierarchy")
+
+    def _is_object(self, handle: int) -> bool:
+        return self.object_of(handle) >= 0
 
     # -- objects -------------------------------------------------------------------------------
 

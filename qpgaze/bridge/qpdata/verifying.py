@@ -34,7 +34,8 @@ Wanted: TypeAlias = "tuple[SlideObject, Roi | None, Roi | None]"
 """An object as asked for, and the regions chosen for it and for its nucleus."""
 
 
-def _fault(what: str) -> ProjectError:
+def fault(what: str) -> ProjectError:
+    """Return the error for data that did not come out as meant."""
     return ProjectError(
         f"The image's data did not read back as meant: {what}. Nothing was written.",
         hint="Please report this: it is a fault of qpgaze.",
@@ -77,7 +78,7 @@ def verify(
         if found in number_of:
             number_of[found] = number
     if -1 in number_of.values():
-        raise _fault("an object is missing")
+        raise fault("an object is missing")
     kept, same = np.ones(len(old), dtype=bool), np.ones(len(new), dtype=bool)
     kept[list(gone)] = False
     same[list(number_of.values())] = False
@@ -87,15 +88,15 @@ def verify(
             kept[place_of[o.id]] = False
             partner[place_of[o.id]] = number_of[o.id]
     if kept.sum() != same.sum():
-        raise _fault("objects were lost")
+        raise fault("objects were lost")
     partner[:-1][kept] = np.flatnonzero(same)
     _same_parents(old, new, partner, gone)
     if old.header_text != new.header_text:
-        raise _fault("another image's header")
+        raise fault("another image's header")
     comparison = _Comparison(old, old_table, new, table, partner)
     comparison.run(np.flatnonzero(kept), np.flatnonzero(same))
     with quick_and_guarded(made):
-        _as_asked(new, ids, number_of, wanted, place_of, partner)
+        as_asked(new, ids, number_of, wanted, place_of, partner)
 
 
 def _same_parents(old: Scan, new: Scan, partner: Any, gone: set[int]) -> None:
@@ -106,13 +107,13 @@ def _same_parents(old: Scan, new: Scan, partner: Any, gone: set[int]) -> None:
     alive = partner[:-1] >= 0
     parents = partner[heirs[old.parents[alive] + 1]]
     if not np.array_equal(parents, new.parents[partner[:-1][alive]]):
-        raise _fault("an object lies under another one than before")
+        raise fault("an object lies under another one than before")
 
 
 # -- what was to stay ------------------------------------------------------------------------------
 
 
-class _Digests:
+class Digests:
     """Digests of values in which references and definitions of one value are the same."""
 
     def __init__(self, scan: Scan, table: HandleTable, partner: Any) -> None:
@@ -132,9 +133,8 @@ class _Digests:
             self._known[handle] = b"cycle"
             self._depth += 1
             if self._depth > _MAX_DEPTH:
-                raise _fault("values refer to one another too deep to compare")
-            table = self._table
-            found = self.span(int(table.start[handle]), int(table.end[handle]), handle)
+                raise fault("values refer to one another too deep to compare")
+            found = self.span(*self._table.span(handle), handle)
             self._depth -= 1
             self._known[handle] = found
         return found
@@ -144,7 +144,7 @@ class _Digests:
         table = self._table
         handles = range(table.given_before(start), table.given_before(stop))
         low, high = rank(table.ref_at, start), rank(table.ref_at, stop)
-        events = [(int(table.start[h]), int(table.end[h]), h) for h in handles]
+        events = [(*table.span(h), h) for h in handles]
         events += [
             (int(table.ref_at[r]) - 1, int(table.ref_at[r]) + 4, int(table.target[r]))
             for r in range(low, high)
@@ -170,8 +170,8 @@ class _Comparison:
         self._tables = (old_table, table)
         self._bytes = tuple(np.frombuffer(s.data, np.uint8) for s in self._scans)
         self._digests = (
-            _Digests(old, old_table, partner),
-            _Digests(new, table, np.arange(len(new))),
+            Digests(old, old_table, partner),
+            Digests(new, table, np.arange(len(new))),
         )
 
     def run(self, kept: Any, same: Any) -> None:
@@ -187,7 +187,7 @@ class _Comparison:
             pieces.append((order, begin[order], stop[order]))
         (order, a, b), (other, a2, b2) = pieces
         if not np.array_equal(order, other):
-            raise _fault("objects changed their order")
+            raise fault("objects changed their order")
         gap, gap2 = a[1:] - b[:-1], a2[1:] - b2[:-1]
         equal = b - a == b2 - a2  # else a value was written out in it: compared by itself below
         joined = (gap == gap2) & ((gap == 0) | (gap == 4)) & equal[1:] & equal[:-1]
@@ -204,7 +204,7 @@ class _Comparison:
                 for k in range(i, j + 1):
                     spans = (int(a[k]), int(b[k])), (int(a2[k]), int(b2[k]))
                     if self._digests[0].span(*spans[0]) != self._digests[1].span(*spans[1]):
-                        raise _fault("an object that was to stay has changed")
+                        raise fault("an object that was to stay has changed")
 
     def _alike(self, a: int, b: int, a2: int, b2: int) -> bool:
         """Compare two runs of equal length byte by byte, and what their references mean."""
@@ -232,7 +232,7 @@ class _Comparison:
 # -- what was asked --------------------------------------------------------------------------------
 
 
-def _as_asked(
+def as_asked(
     new: Scan,
     ids: Sequence[UUID | None],
     number_of: Mapping[UUID, int],
@@ -240,6 +240,7 @@ def _as_asked(
     place_of: Mapping[UUID, int],
     partner: Any,
 ) -> None:
+    """Compare new objects with what was asked for; `number_of` says where they are in `new`."""
     # Ids of objects without one are not looked at, so that any may stand for them.
     made = make_objects(new, [i or UUID(int=0) for i in ids], number_of.values())
     came = [made[number_of[o.id]] for o, _, _ in wanted]
@@ -266,11 +267,11 @@ def _as_asked(
             and (stays or new.parents[number_of[o.id]] == below)
         )
         if not alike:
-            raise _fault(f"the new object {title(o)} differs from what was asked")
+            raise fault(f"the new object {title(o)} differs from what was asked")
     asked = [(o, o.geometry, roi) for o, roi, _ in wanted]
     _same_shapes(asked, [other.geometry for other in came])
     if any((o.nucleus is None) != (x.nucleus is None) for (o, _, _), x in zip(wanted, came)):  # noqa: B905
-        raise _fault("a cell lost its nucleus or got one")
+        raise fault("a cell lost its nucleus or got one")
     asked = [(o, o.nucleus, roi) for o, _, roi in wanted if o.nucleus is not None]
     _same_shapes(asked, [other.nucleus for other in came if other.nucleus is not None])
 
@@ -307,7 +308,7 @@ def _same_shapes(
         good[single] = shapely.equals(rounded, others[single])
     if not good.all():
         o = asked[int(np.flatnonzero(~good)[0])][0]
-        raise _fault(f"the shape of the new object {title(o)} differs from what was asked")
+        raise fault(f"the shape of the new object {title(o)} differs from what was asked")
 
 
 def _single(xy: Any) -> Any:

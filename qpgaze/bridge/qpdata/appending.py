@@ -1,0 +1,155 @@
+"""The usual edit, objects put after all others: the rest of the file is not taken apart for it.
+
+Everything before the new objects stays where it is to the byte, handles included, so that only
+they and the little that follows them are written, read back and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import numpy as np
+
+from qpgaze.bridge.qpdata.adding import EditShared, NewObjects, write_children
+from qpgaze.bridge.qpdata.assembling import Assembler, HandleTable
+from qpgaze.bridge.qpdata.encoding import ObjectWriter, check
+from qpgaze.bridge.qpdata.identities import id_columns, stored_ids
+from qpgaze.bridge.qpdata.resuming import ResumedScan
+from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
+from qpgaze.bridge.qpdata.verifying import Digests, as_asked, fault
+from qpgaze.errors import UnsupportedDataError
+from qpgaze.model import SlideObject
+
+
+def append_objects(
+    scan: Scan, add: Sequence[SlideObject], class_colors: Mapping[str, int]
+) -> bytes | None:
+    """Return a stream with objects added under its root, or under one another.
+
+    Parameters
+    ----------
+    scan : Scan
+    add : sequence of SlideObject
+        Parents before children.
+    class_colors : mapping of str to int
+        0xRRGGBB.
+
+    Returns
+    -------
+    bytes or None
+        Read back and compared; None where this is no such edit, or not one that can be made.
+
+    Raises
+    ------
+    ProjectError, UnsupportedDataError
+        As :func:`~qpgaze.bridge.qpdata.editing.edit_qpdata`.
+    """
+    root = _fit(scan, add)
+    if root is None:
+        return None
+    tail, given = int(scan.tails[0]), scan.at_tail[0]
+    table = HandleTable(scan, given, tail)
+    with quick_and_guarded(scan.data):
+        _refuse_other_bytes(scan, table)
+        for o in add:
+            check(o)
+        new = NewObjects.of(add)
+        for i, o in enumerate(add):
+            new.below[None if o.parent == root else o.parent].append(i)
+        made = _written(scan, table, new, class_colors)
+    _verify(scan, table, made, new, root)
+    return made
+
+
+def _fit(scan: Scan, add: Sequence[SlideObject]) -> UUID | None:
+    """Return the root's id where objects can be appended, None where anything is unusual."""
+    ids, kept = id_columns(scan)
+    if not add or not kept.all():
+        return None
+    root = UUID(bytes=ids[0].tobytes())
+    seen = {root}
+    for o in add:
+        if o.kind == "tma_core" or o.id in seen or (o.parent is not None and o.parent not in seen):
+            return None
+        seen.add(o.id)
+    raw = ids.tobytes()
+    there = {raw[i : i + 16] for i in range(0, len(raw), 16)}
+    if any(o.id.bytes in there for o in add):
+        return None
+    return root
+
+
+def _assembler(scan: Scan, table: HandleTable) -> Assembler:
+    """Return an assembler that has copied everything before the table's first handle."""
+    out = Assembler(scan, table)
+    out.next = table.first
+    out.new_of[: table.first] = np.arange(table.first)
+    return out
+
+
+def _refuse_other_bytes(scan: Scan, table: HandleTable) -> None:
+    """Write the end unchanged; refuse to append where that does not give the same bytes."""
+    whole = _assembler(scan, table)
+    tail = int(scan.tails[0])
+    whole.copy(tail, len(scan.data))
+    if whole.out != scan.data[tail:]:
+        raise UnsupportedDataError(
+            "The image's data do not come out the same when written unchanged.",
+            hint="Nothing was changed; please report the QuPath version that saved it.",
+        )
+
+
+def _written(
+    scan: Scan, table: HandleTable, new: NewObjects, class_colors: Mapping[str, int]
+) -> bytes:
+    out = _assembler(scan, table)
+    write_children(ObjectWriter(out, EditShared(out, scan, class_colors)), new, None)
+    tail, count_at = int(scan.tails[0]), int(scan.counts[0])
+    out.copy(tail, len(scan.data))
+    before = memoryview(scan.data)
+    children = int.from_bytes(before[count_at : count_at + 4], "big") + len(new.below[None])
+    count = children.to_bytes(4, "big")
+    return b"".join((before[:count_at], count, before[count_at + 4 : tail], out.out))
+
+
+# -- reading back ----------------------------------------------------------------------------------
+
+
+class _TailDigests(Digests):
+    """Digests of values at the end of a stream.
+
+    A handle given out before is the same value in both streams, whose bytes are the same there.
+    """
+
+    def of(self, handle: int) -> bytes:
+        """Return the digest of a handle's value."""
+        return b"before %d" % handle if handle < self._table.first else super().of(handle)
+
+
+def _verify(scan: Scan, table: HandleTable, made: bytes, new: NewObjects, root: UUID) -> None:
+    """Check that a stream holds what it held, to the byte, and what was to be added.
+
+    Nothing that was worked out while writing is used, but the old stream, and what was asked for.
+    """
+    try:
+        came = ResumedScan(scan, made)
+    except ValueError as error:
+        raise fault("what was to stay has changed") from error
+    ids: list[UUID] = [found or UUID(int=0) for found in stored_ids(came)]
+    number_of = {found: number for number, found in enumerate(ids) if number}
+    if len(came) != len(new.objects) + 1 or number_of.keys() != {o.id for o in new.objects}:
+        raise fault("an object is missing")
+    alone = np.full(len(came), -1)
+    old, now = (
+        _TailDigests(one, one_table, alone).span(int(one.tails[0]), len(one.data))
+        for one, one_table in (
+            (scan, table),
+            (came, HandleTable(came, table.first, int(scan.tails[0]))),
+        )
+    )
+    if old != now:
+        raise fault("what follows the objects has changed")
+    wanted = list(zip(new.objects, new.regions, new.nuclei, strict=True))
+    with quick_and_guarded(made):
+        as_asked(came, ids, number_of, wanted, {root: 0}, np.zeros(1, dtype=np.int64))
