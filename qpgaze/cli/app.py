@@ -21,6 +21,9 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {
     "demo": Verb("demo", "demo", "Run everything once on a sample, and draw a picture of it."),
+    "monitor": Verb(
+        "monitor", "monitor", "Say which monitor carries the eye tracker, or choose it."
+    ),
     "calibrate": Verb("calibrate", "calibrate", "Calibrate the eye tracker on its screen."),
     "validate-gaze": Verb(
         "calibrate", "validate_gaze", "Measure how well the eye tracker measures."
