@@ -5,15 +5,31 @@ import groovy.transform.CompileStatic
 import qupath.lib.gui.QuPathGUI
 import qupath.lib.gui.viewer.QuPathViewer
 import qupath.lib.images.ImageData
+import qupath.lib.objects.PathObject
+import qupath.lib.objects.classes.PathClass
+import qupath.lib.objects.hierarchy.PathObjectHierarchy
 import qupath.lib.objects.hierarchy.events.PathObjectHierarchyEvent
 import qupath.lib.objects.hierarchy.events.PathObjectHierarchyListener
 
+import java.lang.ref.SoftReference
 import java.lang.reflect.Method
 import java.util.concurrent.atomic.AtomicLong
+import java.util.function.Function
 
 /** Which images are open in QuPath, each with a key for as long as it is, and what becomes of them. */
 @CompileStatic
 final class Images {
+
+    /** An image's objects as they were at a revision, in the order of their ids. */
+    static final class Listing {
+        final List<PathObject> objects
+        final long revision
+
+        Listing(List<PathObject> objects, long revision) {
+            this.objects = objects
+            this.revision = revision
+        }
+    }
 
     /** An open image. */
     static final class Open implements PathObjectHierarchyListener {
@@ -36,6 +52,26 @@ final class Images {
         void hierarchyChanged(PathObjectHierarchyEvent event) {
             if (!event.isChanging())
                 revision.incrementAndGet()
+        }
+
+        private SoftReference<Listing> last = new SoftReference<>(null)
+
+        /** In one order as long as nothing changes, for clients read it a page at a time. */
+        Listing listing() {
+            Listing known = last.get()
+            if (known != null && known.revision == revision.get())
+                return known
+            PathObjectHierarchy hierarchy = data.getHierarchy()
+            List<PathObject> every
+            long at
+            synchronized (hierarchy) {
+                at = revision.get()
+                every = new ArrayList<PathObject>(hierarchy.getAllObjects(false))
+            }
+            every.sort(Comparator.comparing({ PathObject one -> one.getID() } as Function<PathObject, UUID>))
+            Listing fresh = new Listing(every, at)
+            last = new SoftReference<>(fresh)
+            return fresh
         }
     }
 
@@ -210,6 +246,24 @@ final class Images {
     @CompileDynamic
     Object entryOf(Open image) {
         return qupath.getProject()?.getEntry(image.data)
+    }
+
+    /**
+     * Add the classes of objects that came in to QuPath's list. It writes its list over the project's
+     * when a person changes it: a class that only the project knew would be gone.
+     */
+    void learnClasses(Collection<PathObject> objects) {
+        Set<PathClass> classes = new LinkedHashSet<>()
+        for (PathObject object : objects)
+            if (object.getPathClass() != null && !object.getPathClass().is(PathClass.NULL_CLASS))
+                classes.add(object.getPathClass())
+        if (classes)
+            Fx.later("the list of classes") {
+                List<PathClass> known = qupath.getAvailablePathClasses()
+                List<PathClass> fresh = classes.findAll { !known.contains(it) } as List<PathClass>
+                if (fresh)
+                    known.addAll(fresh)
+            }
     }
 
     Object currentProject() {
