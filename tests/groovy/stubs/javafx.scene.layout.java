@@ -1,0 +1,28 @@
+package javafx.scene.layout;
+
+import javafx.collections.ObservableList;
+import javafx.geometry.Insets;
+import javafx.geometry.Pos;
+import javafx.scene.Node;
+import javafx.scene.Parent;
+
+public abstract class Region extends Parent {
+    public final native double getWidth();
+    public final native double getHeight();
+}
+
+public class Pane extends Region {
+    public native ObservableList<Node> getChildren();
+}
+
+public class AnchorPane extends Pane {
+    public static native Double getTopAnchor(Node child);
+    public static native Double getRightAnchor(Node child);
+    public static native Double getBottomAnchor(Node child);
+    public static native Double getLeftAnchor(Node child);
+}
+
+public class StackPane extends Pane {
+    public static native void setAlignment(Node child, Pos value);
+    public static native void setMargin(Node child, Insets value);
+}

@@ -1,0 +1,6 @@
+package qupath.lib.objects.classes;
+
+public class PathClass {
+    private PathClass() {}
+    public native Integer getColor();
+}

@@ -1,0 +1,5 @@
+package qupath.lib.regions;
+
+public class ImageRegion {
+    private ImageRegion() {}
+}

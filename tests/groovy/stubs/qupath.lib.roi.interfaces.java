@@ -1,0 +1,6 @@
+package qupath.lib.roi.interfaces;
+
+public interface ROI {
+    java.awt.Shape getShape();
+    boolean isEmpty();
+}
