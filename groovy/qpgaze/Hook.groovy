@@ -3,10 +3,13 @@ package qpgaze
 import javafx.application.Platform
 import org.slf4j.LoggerFactory
 import qupath.lib.gui.QuPathGUI
+import qupath.lib.gui.viewer.QuPathViewer
 
 import java.nio.file.Files
 import java.nio.file.Path
-import java.util.concurrent.LinkedBlockingQueue
+import java.util.concurrent.ConcurrentHashMap
+import java.util.function.BiConsumer
+import java.util.function.Consumer
 
 /**
  * The hook: listens for Python, streams what the viewers show, takes labelling keys, shows labels.
@@ -14,7 +17,7 @@ import java.util.concurrent.LinkedBlockingQueue
  * One in a QuPath: starting it again replaces the one before. Nothing it does may disturb QuPath;
  * what fails is said once in the log and under Check set-up.
  */
-final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Listener, Recorder.Ended,
+final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Listener, Drawings.Sink,
     AutoCloseable {
 
     /** Under this name the stage keeps what ends the running hook. */
@@ -28,14 +31,16 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
     final KeyLogic keyLogic
     final Sessions sessions
     final Recorder recorder
+    final SessionRun run
+    final Setup setup
     final ViewerWatch watch
     private final Objects objects
     private final Keys keys
+    private final Drawings drawings
     private final StatusLine statusLine
     private final MenuItems menu
     private final WireServer server
-    private final LinkedBlockingQueue<Map<String, Object>> states = new LinkedBlockingQueue<>(2048)
-    private Thread sender
+    private final Set<String> refusals = ConcurrentHashMap.newKeySet()
     private Thread atExit
     private volatile boolean closed = false
     private boolean wasFocused = true
@@ -63,20 +68,23 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
         keyLogic = new KeyLogic(classes(), settings.keys)
         keys = new Keys(keyLogic, this)
         sessions = new Sessions(this)
-        recorder = new Recorder(settings, this)
+        // Its end is told to what is made after it.
+        recorder = new Recorder(settings, { int status, String words -> run.ended(status, words) } as Recorder.Ended)
+        run = new SessionRun(this, sessions, recorder, new LabelsIn(recorder, images, objects, overlays))
+        setup = new Setup(this)
         statusLine = new StatusLine()
-        watch = new ViewerWatch(images, this.&queueState)
+        drawings = new Drawings(qupath, this)
+        watch = new ViewerWatch(images, this.&sendState as Consumer, drawings.&pulse as Consumer)
         images.setNamer { watch.nameOf(it) }
         menu = new MenuItems(qupath, this)
         def schema = new Schema(new String(Files.readAllBytes(home.resolve("hook/wire-schema.json")), "UTF-8"))
-        server = new WireServer(this, schema, [hook: settings.version, qupath: qupathVersion()], Discovery.folders())
+        server = new WireServer(this, schema, [hook: settings.version, qupath: Calls.version()], Discovery.folders())
+        server.onRefused = this.&refused as BiConsumer<String, String>
     }
 
     private void start() {
         server.start()
-        sender = WireServer.daemon("qpgaze-states") { sendStates() }
-        sender.start()
-        atExit = new Thread({ server.close(); server.join(1000) }, "qpgaze-exit")
+        atExit = new Thread({ run.close(); server.close(); server.join(1000) }, "qpgaze-exit")
         Runtime.getRuntime().addShutdownHook(atExit)
         menu.install()
         log.info("qpgaze: the hook listens on port {}", server.port)
@@ -89,16 +97,15 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
             return
         closed = true
         server.close()
-        recorder.close()
+        run.close()
         try {
             Runtime.getRuntime().removeShutdownHook(atExit)
         } catch (IllegalStateException e) {
             log.debug("qpgaze: Java ends already: {}", e.message)
         }
-        sender.interrupt()
         Fx.call {
             keys.setActive(false, true)
-            for (part in [keys, statusLine, overlays, menu])
+            for (part in [keys, drawings, statusLine, overlays, menu])
                 Troubles.attempt("closing") { part.close() }
             watch.forget()
             images.close()
@@ -111,23 +118,15 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
     // -- the stream ----------------------------------------------------------------------------
 
     /** On the JavaFX thread: nothing is encoded or sent there. */
-    private void queueState(Map<String, Object> state) {
-        if (!states.offer(state)) {
-            states.poll()
-            states.offer(state)
-        }
+    private void sendState(Map<String, Object> state) {
+        server.publishState(state)
+        run.journal?.state(state)
         watchFocus()
     }
 
-    private void sendStates() {
-        try {
-            while (!closed) {
-                def state = states.take()
-                Troubles.attempt("viewer states") { server.publishState(state) }
-            }
-        } catch (InterruptedException e) {
-            log.debug("qpgaze: the stream ends")
-        }
+    private void sendEvent(long tUs, String kind, Map<String, Object> data) {
+        server.publishEvent(tUs, kind, data)
+        run.journal?.event(tUs, kind, data)
     }
 
     /** The keyboard went elsewhere: a key that is held would never come up. */
@@ -195,29 +194,45 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
 
     @Override
     void clientsChanged() {
-        boolean watched = ["viewer", "images", "events"].any { server.watched(it) }
-        Fx.later("the viewers' timer") {
-            if (watched && !closed)
-                watch.start()
-            else
-                watch.stop()
-        }
+        watchAnew()
     }
 
     @Override
     void clientGone(String client, boolean saidBye) {
         if (sessions.gone(client) && !closed)
-            Say.trouble("The recorder is gone in the middle of the session" +
-                (saidBye ? "." : ": its program ended.") +
-                "\n\nWhat it wrote until then is kept. Start a new gaze session to go on.")
+            WireServer.daemon("qpgaze-gone") { run.recorderGone(saidBye) }.start()
+    }
+
+    /** A connection was refused: of another version a person must know, once. */
+    private void refused(String code, String message) {
+        if (code == "version" && refusals.add(message))
+            Say.trouble("A qpgaze of another version wanted to connect and was refused.\n\n${message}\n\n" +
+                "Install the menu again from the qpgaze that you use, then start QuPath anew.")
+        else if (code == "token" && refusals.add(code))
+            Say.warning("A program that does not know this start of QuPath wanted to connect and was refused.")
+    }
+
+    /** Look at the viewers while somebody watches, a journal included; that one begins with all of them. */
+    void watchAnew() {
+        Fx.later("the viewers' timer") {
+            def journal = run.journal
+            if (!closed && (journal != null || ["viewer", "images", "events"].any { server.watched(it) }))
+                watch.start()
+            else {
+                watch.stop()
+                drawings.close()
+            }
+            if (journal != null)
+                watch.states().each { journal.state(it) }
+        }
     }
 
     // -- what happens in QuPath ----------------------------------------------------------------
 
     @Override
     void imageEvent(String kind, Images.Open image) {
-        server.publishEvent(server.now(), kind,
-            [key: image.key, name: image.identity.name, revision: image.revision.get()])
+        sendEvent(server.now(), kind, [key: image.key, name: image.identity.name, entry_id: image.identity.entry_id,
+                                       revision: image.revision.get()])
         if (kind == "image closed")
             overlays.forget(image.key)
     }
@@ -227,18 +242,27 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
         overlays.refresh()
         // Not from here: the answer asks for the JavaFX thread in turn.
         server.publishImages()
-        if (keys.active)
-            statusLine.show(images.viewers(), statusText())
+        showStatus()
+    }
+
+    @Override
+    void drawn(long tUs, QuPathViewer viewer, Map<String, Object> data) {
+        def image = viewer.getImageData() == null ? null : images.of(viewer.getImageData())
+        sendEvent(tUs, "drawing", data + [viewer: watch.nameOf(viewer), key: image?.key, name: image?.identity?.name])
     }
 
     @Override
     void labelled(long tUs, KeyLogic.Answer answer) {
         def viewer = qupath.getViewer()
+        if (answer.data.event == "mark" && !images.viewers().any { it.getImageData() != null }) {
+            statusLine.flash("no slide is open: nothing was labelled")
+            return
+        }
         def data = new LinkedHashMap(answer.data)
         if (viewer != null)
             data.viewer = watch.nameOf(viewer)
-        server.publishEvent(tUs, "label", data)
-        statusLine.show(images.viewers(), statusText())
+        sendEvent(tUs, "label", data)
+        showStatus()
         statusLine.flash(answer.text)
     }
 
@@ -247,37 +271,51 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
         Fx.later("the session") {
             if (closed)
                 return
-            if (now == "recording" && before != "recording")
+            if (now == "recording" && before != "recording" && before != "paused")
                 keyLogic.configure(classes(), settings.keys)
-            keys.setActive(now == "recording", now != "paused")
+            if (now != "lost")
+                run.endJournal()
+            keys.setActive(run.keyed, now != "paused")
             if (keys.active)
                 keys.refresh(scenes())
             menu.refresh(now)
-            statusLine.show(images.viewers(), now == "idle" ? "" : statusText())
+            showStatus()
+            if (before != now && (before == "lost" || now == "lost"))
+                watchAnew()
         }
     }
 
-    private String statusText() {
-        def word = [starting: "starting", recording: "● recording", paused: "paused", stopping: "stopping"][sessions.state]
-        return [word, keyLogic.current, sessions.text].findAll { it }.join("   ·   ")
+    private void showStatus() {
+        boolean shown = !(sessions.state in ["idle"])
+        def word = [starting: "starting", recording: "● recording", paused: "paused", stopping: "stopping",
+                    labelling: "labels", lost: "✗ no recorder"][sessions.state]
+        def tracker = sessions.state in ["recording", "paused"] ? setup.trackers()[settings.source] : null
+        def text = [word, keyLogic.current, tracker, sessions.text].findAll { it }.join("   ·   ")
+        statusLine.show(shown ? images.viewers() : [], shown ? text : "")
     }
 
     // -- the menu ------------------------------------------------------------------------------
 
     List<String> classes() {
-        def named = settings.classes
-        if (named != null)
-            return named
+        return settings.classes ?: classesOfProject()
+    }
+
+    List<String> classesOfProject() {
         // QuPath marks by a star what is to be left out of measuring, such as Ignore*.
         return qupath.getAvailablePathClasses().collect { it?.toString() }
             .findAll { it && it != "Unclassified" && !it.endsWith("*") }
     }
 
+    void keysChanged() {
+        keyLogic.configure(classes(), settings.keys)
+        menu.refresh(sessions.state)
+        showStatus()
+    }
+
     void pickClass(String name) {
         keyLogic.pick(name)
         menu.refresh(sessions.state)
-        if (!sessions.idle)
-            statusLine.show(images.viewers(), statusText())
+        showStatus()
     }
 
     void showGaze(boolean shown) {
@@ -290,66 +328,24 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
         settings.keep("show_labels", shown)
     }
 
-    void control(String action) {
-        server.publishControl(action, [:])
+    void control(String action, Map<String, Object> data = [:]) {
+        server.publishControl(action, data)
     }
 
-    void startSession() {
-        if (!sessions.idle)
-            return
-        sessions.starting()
-        WireServer.daemon("qpgaze-start") {
-            try {
-                if (server.watched("events") && !recorder.running)
-                    server.publishControl("start", [class: keyLogic.current]) // a recorder that waits already
-                else
-                    recorder.start(server.file, [])
-            } catch (IOException e) {
-                sessions.failed()
-                Say.trouble("The recorder does not start.\n\n${e.message}")
-            }
-        }.start()
+    /** Whether a recorder is connected that waits for its start. */
+    boolean someoneWaits() {
+        return sessions.waiting != null && !recorder.running
     }
 
-    void pauseSession() {
-        server.publishControl(sessions.state == "paused" ? "resume" : "pause", [:])
+    Path getDiscoveryFile() {
+        return server.file
     }
 
-    void stopSession() {
-        boolean began = sessions.state in ["recording", "paused"]
-        sessions.stopping()
-        server.publishControl("stop", [:])
-        recorder.stop(began ? 15_000 : 1_000)
-        if (!recorder.running && !began)
-            sessions.failed()
+    int getPort() {
+        return server.port
     }
 
-    @Override
-    void ended(int status, String lastWords) {
-        def before = sessions.state
-        sessions.failed()
-        if (closed)
-            return
-        if (before == "starting" || (status != 0 && before != "stopping"))
-            Say.trouble("The recorder ended before the session did (status ${status}).\n\n${lastWords}")
-        else
-            Say.notice("The gaze session has ended.")
-    }
-
-    void checkSetup() {
-        WireServer.daemon("qpgaze-doctor") {
-            def text = recorder.ask(["doctor"], 60)
-            def own = Troubles.said().collect { "- ${it}" }.join("\n")
-            Say.message("qpgaze: set-up", text + (own ? "\n\nIn QuPath:\n${own}" : ""))
-        }.start()
-    }
-
-    void about() {
-        Say.message("About qpgaze", "qpgaze ${settings.version ?: '(version unknown)'}, hook in QuPath " +
-            "${qupathVersion()}\nPort ${server.port}, clients: ${server.losses().keySet().join(', ') ?: 'none'}")
-    }
-
-    private static String qupathVersion() {
-        return Troubles.attempt("version of QuPath") { QuPathGUI.getVersion().toString() } ?: ""
+    Collection<String> clientNames() {
+        return server.losses().keySet()
     }
 }

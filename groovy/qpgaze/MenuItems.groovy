@@ -17,7 +17,10 @@ final class MenuItems implements AutoCloseable {
     private MenuItem start
     private MenuItem pause
     private MenuItem stop
+    private MenuItem labels
     private Menu classes
+    /** What needs the tracker for itself, or would change under a session. */
+    private List<MenuItem> before
 
     MenuItems(QuPathGUI qupath, Hook hook) {
         this.qupath = qupath
@@ -28,19 +31,21 @@ final class MenuItems implements AutoCloseable {
         def extensions = qupath.getMenu("Extensions", true)
         extensions.getItems().removeIf { it.getText() == "qpgaze" }
         menu = new Menu("qpgaze")
-        start = item("Start gaze session") { hook.startSession() }
-        pause = item("Pause") { hook.pauseSession() }
-        stop = item("Stop") { hook.stopSession() }
+        start = item("Start gaze session") { hook.run.start() }
+        pause = item("Pause") { hook.run.pause() }
+        stop = item("Stop") { hook.run.stop() }
+        labels = item("Put labels into the image") { hook.run.putLabelsNow() }
         classes = new Menu("Choose class")
-        def gaze = check("Show gaze", hook.overlays.gazeShown) { hook.showGaze(it) }
-        def labels = check("Show labels", hook.overlays.labelsShown) { hook.showLabels(it) }
-        menu.getItems().addAll(start, pause, stop, new SeparatorMenuItem(),
-            classes, trackers(), gaze, labels, new SeparatorMenuItem(),
-            item("Calibrate the eye tracker") { hook.control("calibrate") },
-            item("Measure accuracy") { hook.control("validate") },
-            new SeparatorMenuItem(),
-            item("Check set-up") { hook.checkSetup() },
-            item("About qpgaze") { hook.about() })
+        before = [trackers(), item("Monitor of the eye tracker ...") { hook.setup.chooseMonitor() },
+                  item("Calibrate the eye tracker") { hook.setup.calibrate() },
+                  item("Measure accuracy") { hook.setup.measure() }]
+        menu.getItems().addAll(start, pause, stop, labels, new SeparatorMenuItem(),
+            classes, item("Keys and classes ...") { hook.setup.chooseKeys() },
+            check("Show gaze", hook.overlays.gazeShown) { hook.showGaze(it) },
+            check("Show labels", hook.overlays.labelsShown) { hook.showLabels(it) }, new SeparatorMenuItem())
+        menu.getItems().addAll(before)
+        menu.getItems().addAll(new SeparatorMenuItem(), item("Check set-up") { hook.setup.check() },
+            item("About qpgaze") { hook.setup.about() })
         extensions.getItems().add(menu)
         refresh("idle")
     }
@@ -50,7 +55,9 @@ final class MenuItems implements AutoCloseable {
         start.setDisable(state != "idle")
         pause.setDisable(!(state in ["recording", "paused"]))
         pause.setText(state == "paused" ? "Go on" : "Pause")
-        stop.setDisable(!(state in ["starting", "recording", "paused"]))
+        stop.setDisable(!(state in ["starting", "recording", "paused", "lost"]))
+        labels.setDisable(state in ["starting", "stopping", "labelling"])
+        before.each { it.setDisable(state != "idle") }
         fillClasses()
     }
 
@@ -70,14 +77,11 @@ final class MenuItems implements AutoCloseable {
     private Menu trackers() {
         def group = new ToggleGroup()
         def menu = new Menu("Eye tracker")
-        def known = [tobii: "Tobii", gazepoint: "Gazepoint", lsl: "Lab Streaming Layer", mouse: "Mouse (to practise)"]
-        if (!known.containsKey(hook.settings.source))
-            known[hook.settings.source] = hook.settings.source
-        menu.getItems().setAll(known.collect { source, name ->
+        menu.getItems().setAll(hook.setup.trackers().collect { source, name ->
             def one = new RadioMenuItem(name as String)
             one.setToggleGroup(group)
             one.setSelected(source == hook.settings.source)
-            one.setOnAction { hook.settings.keep("source", source) }
+            one.setOnAction { hook.setup.chooseTracker(source as String) }
             return one
         })
         return menu

@@ -17,11 +17,13 @@ final class Outbox {
     static final int QUEUED_BYTES = 16 << 20
 
     private static final class Waiting {
-        final byte[] line
+        final Supplier<byte[]> line
+        final int bytes
         final boolean supersedes
 
-        Waiting(byte[] line, boolean supersedes) {
+        Waiting(Supplier<byte[]> line, int bytes, boolean supersedes) {
             this.line = line
+            this.bytes = bytes
             this.supersedes = supersedes
         }
     }
@@ -53,10 +55,15 @@ final class Outbox {
     }
 
     /** Queue a line of the stream; true where others were thrown away for it. */
-    synchronized boolean stream(byte[] line, boolean supersedes) {
+    boolean stream(byte[] line, boolean supersedes) {
+        return stream({ line } as Supplier<byte[]>, line.length, supersedes)
+    }
+
+    /** The same for a line that is made when it leaves, of about so many bytes. */
+    synchronized boolean stream(Supplier<byte[]> line, int bytes, boolean supersedes) {
         long before = dropped
-        stream.addLast(new Waiting(line, supersedes))
-        streamBytes += line.length
+        stream.addLast(new Waiting(line, bytes, supersedes))
+        streamBytes += bytes
         while (stream.size() > mostLines || streamBytes > QUEUED_BYTES)
             drop()
         notifyAll()
@@ -65,20 +72,20 @@ final class Outbox {
 
     /** Wait for the next line; null when the box was closed and is empty. */
     byte[] take() {
-        Supplier<byte[]> answer
+        Supplier<byte[]> line
         synchronized (this) {
             while (answers.isEmpty() && stream.isEmpty() && !closed)
                 wait()
-            answer = answers.pollFirst()
-            if (answer == null) {
+            line = answers.pollFirst()
+            if (line == null) {
                 Waiting next = stream.pollFirst()
                 if (next == null)
                     return null
-                streamBytes -= next.line.length
-                return next.line
+                streamBytes -= next.bytes
+                line = next.line
             }
         }
-        return answer.get()
+        return line.get()
     }
 
     synchronized void close() {
@@ -92,12 +99,12 @@ final class Outbox {
             Waiting one = each.next()
             if (one.supersedes) {
                 each.remove()
-                streamBytes -= one.line.length
+                streamBytes -= one.bytes
                 dropped++
                 return
             }
         }
-        streamBytes -= stream.removeFirst().line.length
+        streamBytes -= stream.removeFirst().bytes
         dropped++
     }
 }

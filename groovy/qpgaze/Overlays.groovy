@@ -185,6 +185,14 @@ final class Overlays implements AutoCloseable {
         return labelsShown
     }
 
+    /** They are objects of the images now: on any thread. */
+    void clearLabels() {
+        synchronized (labels) {
+            labels.clear()
+        }
+        Fx.later("labels over the slide") { refresh() }
+    }
+
     int labelCount(String key) {
         return labels.getOrDefault(key, [:]).size()
     }

@@ -7,7 +7,7 @@ import java.nio.file.Files
 import java.nio.file.Path
 import java.util.concurrent.TimeUnit
 
-/** The recorder's process: qpgaze itself, started from the menu, ended with the session. */
+/** The qpgaze program: as the recorder, which runs as long as the session, and for its other verbs. */
 @CompileStatic
 final class Recorder implements AutoCloseable {
 
@@ -16,8 +16,42 @@ final class Recorder implements AutoCloseable {
         void ended(int status, String lastWords)
     }
 
+    /** What a verb said. */
+    static final class Answer {
+        /** As the program ended; -1 where it did not start or end. */
+        final int status
+        final String out
+        final String err
+
+        Answer(int status, String out, String err) {
+            this.status = status
+            this.out = out
+            this.err = err
+        }
+
+        /** Its own words for a person: why it failed, else what it reports. */
+        String getWords() {
+            String words = (status == 0 || !err ? out : err).trim()
+            return words.replaceFirst(/^qpgaze: /, "")
+        }
+
+        /** Its report, null where it made none. */
+        Map<String, Object> json() {
+            int start = out.indexOf("{")
+            try {
+                Object value = start < 0 ? null : Json.parse(out.substring(start))
+                return value instanceof Map ? (Map<String, Object>) value : null
+            } catch (WireFault e) {
+                return null
+            }
+        }
+    }
+
+    static final String NO_PROGRAM = "The installation names no qpgaze program. Install the menu again."
+
     private final Settings settings
     private final Ended ended
+    private final Set<Process> asked = Collections.synchronizedSet(new HashSet<Process>())
     private volatile Process process
 
     Recorder(Settings settings, Ended ended) {
@@ -38,15 +72,12 @@ final class Recorder implements AutoCloseable {
         if (isRunning())
             return
         if (settings.command.isEmpty())
-            throw new IOException("The installation names no qpgaze program. Run 'qpgaze install-hook' again.")
+            throw new IOException(NO_PROGRAM)
         List<String> line = settings.command + settings.recordArguments.collect {
             it == "{hook}" ? hookFile.toString() : it
         } + more
-        ProcessBuilder builder = new ProcessBuilder(line)
+        ProcessBuilder builder = builder(line)
         builder.environment().put("QPGAZE_HOOK", hookFile.toString())
-        builder.environment().put("PYTHONUTF8", "1")
-        // QuPath's own Java may set these for itself; Python must not load its libraries.
-        builder.environment().remove("LD_LIBRARY_PATH")
         builder.redirectErrorStream(true)
         builder.redirectOutput(logFile.toFile())
         // Its standard input stays open: where it closes, by us or because QuPath is gone, it ends.
@@ -58,6 +89,14 @@ final class Recorder implements AutoCloseable {
                 process = null
             ended.ended(status, lastWords())
         }.start()
+    }
+
+    private static ProcessBuilder builder(List<String> line) {
+        ProcessBuilder builder = new ProcessBuilder(line)
+        builder.environment().put("PYTHONUTF8", "1")
+        // QuPath's own Java may set this for itself; Python must not load its libraries.
+        builder.environment().remove("LD_LIBRARY_PATH")
+        return builder
     }
 
     /** Have it end; harder where it does not come to it. */
@@ -81,37 +120,62 @@ final class Recorder implements AutoCloseable {
     @Override
     void close() {
         stop(2000)
+        for (Process other : asked.toList())
+            other.destroy()
     }
 
-    /** Run another verb to its end and return what it said; not on the JavaFX thread. */
-    String ask(List<String> arguments, int waitS) {
+    /** Run another verb to its end; not on the JavaFX thread. */
+    Answer ask(List<String> arguments, long waitS) {
         if (settings.command.isEmpty())
-            return "The installation names no qpgaze program. Run 'qpgaze install-hook' again."
+            return new Answer(-1, "", NO_PROGRAM)
         Path out = Files.createTempFile("qpgaze-", ".txt")
+        Path err = Files.createTempFile("qpgaze-", ".txt")
+        Process running = null
         try {
-            ProcessBuilder builder = new ProcessBuilder(settings.command + arguments)
-            builder.environment().put("PYTHONUTF8", "1")
-            builder.redirectErrorStream(true).redirectOutput(out.toFile())
-            Process asked = builder.start()
-            asked.getOutputStream().close()
-            if (!asked.waitFor(waitS, TimeUnit.SECONDS)) {
-                asked.destroy()
-                return "qpgaze did not answer within ${waitS} s."
+            running = builder(settings.command + arguments)
+                .redirectOutput(out.toFile()).redirectError(err.toFile()).start()
+            asked.add(running)
+            running.getOutputStream().close()
+            if (!running.waitFor(waitS, TimeUnit.SECONDS)) {
+                running.destroy()
+                return new Answer(-1, "", "qpgaze did not answer within ${waitS} s.")
             }
-            return new String(Files.readAllBytes(out), StandardCharsets.UTF_8).trim()
+            return new Answer(running.exitValue(), text(out), text(err))
         } catch (IOException e) {
-            return "qpgaze cannot be started: ${e.message}"
+            return new Answer(-1, "", "qpgaze cannot be started: ${e.message}. Install the menu again.")
         } finally {
+            asked.remove(running)
             Files.deleteIfExists(out)
+            Files.deleteIfExists(err)
         }
     }
 
-    private String lastWords() {
+    /** What the recorder said in words before it ended. */
+    String lastWords() {
+        List<String> words = logLines().findAll { !it.startsWith("{") }
+        return words.takeRight(6).join("\n").replaceFirst(/^qpgaze: /, "")
+    }
+
+    /** The last thing of a kind (started, status, note, ended) that it said for programs. */
+    Map<String, Object> lastSaid(String event) {
+        String mark = '"event": "' + event + '"'
+        String line = logLines().reverse().find { it.startsWith("{") && it.contains(mark) }
         try {
-            List<String> lines = new String(Files.readAllBytes(logFile), StandardCharsets.UTF_8).readLines()
-            return lines.findAll { it.trim() && !it.startsWith("{") }.takeRight(6).join("\n")
-        } catch (IOException e) {
-            return ""
+            return line == null ? null : (Map<String, Object>) Json.parse(line)
+        } catch (WireFault e) {
+            return null
         }
+    }
+
+    private List<String> logLines() {
+        try {
+            return text(logFile).readLines().findAll { it.trim() }
+        } catch (IOException e) {
+            return []
+        }
+    }
+
+    private static String text(Path file) {
+        return new String(Files.readAllBytes(file), StandardCharsets.UTF_8)
     }
 }

@@ -2,7 +2,12 @@ package qpgaze
 
 import groovy.transform.CompileStatic
 
-/** How the gaze session fares, from the menu and from what recorders say of themselves. */
+/**
+ * How the gaze session fares, from the menu and from what recorders say of themselves.
+ *
+ * idle, starting, recording, paused, lost (its recorder is gone in the middle), stopping, labelling
+ * (its labels are put into the images).
+ */
 @CompileStatic
 final class Sessions {
 
@@ -11,12 +16,15 @@ final class Sessions {
         void sessionChanged(String before, String now)
     }
 
+    private static final Set<String> RUNNING = ["recording", "paused"] as Set<String>
+
     private final Listener listener
-    /** idle, starting, recording, paused, stopping */
     private String state = "idle"
     private String text = ""
     private String session
+    private String folder
     private String client
+    private String waiting
 
     Sessions(Listener listener) {
         this.listener = listener
@@ -34,6 +42,16 @@ final class Sessions {
         return session
     }
 
+    /** Where the session lies, as its recorder says; null where it did not. */
+    synchronized String getFolder() {
+        return folder
+    }
+
+    /** The client that said it is ready and waits for the menu's start; null where none is. */
+    synchronized String getWaiting() {
+        return waiting
+    }
+
     /** Whether gaze is written now: only then keys are labels. */
     synchronized boolean isRecording() {
         return state == "recording"
@@ -44,6 +62,10 @@ final class Sessions {
     }
 
     void starting() {
+        synchronized (this) {
+            session = null
+            folder = null
+        }
         become("starting", "starting the recorder ...", null)
     }
 
@@ -51,23 +73,42 @@ final class Sessions {
         become("stopping", "stopping ...", null)
     }
 
+    void labelling() {
+        become("labelling", "putting the labels into the images ...", null)
+    }
+
     void failed() {
         become("idle", "", null)
+    }
+
+    /** Have everybody look again: what hangs on more than the state has changed. */
+    void refresh() {
+        listener.sessionChanged(getState(), getState())
     }
 
     /** A client's `status`; true where it is news. */
     boolean said(String from, Map<String, Object> status) {
         String now = (String) status.get("state")
         String words = (String) (status.get("text") ?: "")
+        Object named = status.get("session")
         synchronized (this) {
-            // One session at a time: another client's words do not touch it.
-            if (client != null && client != from && state in ["recording", "paused"])
+            // One session at a time: another client's words do not touch it. The same session's are
+            // believed: its recorder is back before we saw that it was gone.
+            if (client != null && client != from && RUNNING.contains(state) && (named == null || named != session))
                 return false
-            if (status.get("session") instanceof String)
-                session = (String) status.get("session")
+            if (named instanceof String) {
+                if (named != session)
+                    folder = null
+                session = (String) named
+            }
+            if (status.get("session_folder") instanceof String)
+                folder = (String) status.get("session_folder")
         }
-        if (now == "recording" || now == "paused") {
-            become(state == "stopping" ? "stopping" : now, words, from)
+        synchronized (this) {
+            waiting = now == "ready" ? from : waiting == from ? null : waiting
+        }
+        if (RUNNING.contains(now)) {
+            become(getState() == "stopping" ? "stopping" : now, words, from)
         } else if (now == "ended") {
             become("idle", words, null)
         } else {
@@ -81,11 +122,15 @@ final class Sessions {
 
     /** A client's connection ended; true where it was in the middle of a session. */
     boolean gone(String who) {
+        boolean known
         synchronized (this) {
-            if (client != who || !(state in ["recording", "paused"]))
+            if (waiting == who)
+                waiting = null
+            if (client != who || !RUNNING.contains(state))
                 return false
+            known = folder != null
         }
-        become("idle", "", null)
+        become(known ? "lost" : "idle", known ? "the recorder is gone" : "", null)
         return true
     }
 
@@ -97,7 +142,7 @@ final class Sessions {
             text = words
             if (from != null)
                 client = from
-            if (now == "idle")
+            if (now == "idle" || now == "lost" || now == "starting")
                 client = null
         }
         listener.sessionChanged(before, now)

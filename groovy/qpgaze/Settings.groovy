@@ -59,8 +59,10 @@ final class Settings {
     /** What follows the program to record; {hook} stands for the discovery file. */
     List<String> getRecordArguments() {
         Object named = chosen.get("record")
-        return named instanceof List ? ((List) named).collect { String.valueOf(it) }
-            : ["record", "--source", source, "--views", "qupath", "--json"]
+        if (named instanceof List)
+            return ((List) named).collect { String.valueOf(it) }
+        return ["record", "--source", source, "--views", "qupath", "--json"] +
+            (sessions == null ? [] : ["--sessions", sessions])
     }
 
     /** Where gaze comes from, as qpgaze record --source names it. */
@@ -83,6 +85,16 @@ final class Settings {
     List<String> getClasses() {
         Object named = chosen.get("classes")
         return named instanceof List ? ((List) named).collect { String.valueOf(it) } : null
+    }
+
+    /** Whether the arguments to record say themselves where the session goes. */
+    boolean namesPlace() {
+        return chosen.get("record") instanceof List || sessions != null
+    }
+
+    /** Folder for sessions instead of the project's; null: the project's. */
+    String getSessions() {
+        return chosen.get("sessions") instanceof String ? (String) chosen.get("sessions") : null
     }
 
     boolean flag(String name, boolean usual) {

@@ -2,6 +2,7 @@ package qpgaze
 
 import groovy.transform.CompileStatic
 import javafx.animation.AnimationTimer
+import javafx.application.Platform
 import qupath.lib.gui.viewer.QuPathViewer
 import qupath.lib.gui.viewer.QuPathViewerListener
 import qupath.lib.images.ImageData
@@ -21,7 +22,7 @@ import java.util.function.Consumer
 final class ViewerWatch extends AnimationTimer {
 
     /** What is kept of a viewer between pulses. */
-    private static final class Seen implements QuPathViewerListener {
+    private final class Seen implements QuPathViewerListener, Runnable {
         final QuPathViewer viewer
         final String name
         Map<String, Object> last
@@ -29,6 +30,7 @@ final class ViewerWatch extends AnimationTimer {
         long lastUs = Long.MIN_VALUE
         long paintedUs = Long.MIN_VALUE
         double[] paintedPose = new double[4]
+        private boolean asked = false
 
         Seen(QuPathViewer viewer, String name) {
             this.viewer = viewer
@@ -44,6 +46,17 @@ final class ViewerWatch extends AnimationTimer {
         void visibleRegionChanged(QuPathViewer v, Shape shape) {
             paintedUs = ViewerReader.nowUs()
             paintedPose = pose()
+            // Sooner than the next pulse, but not now: the viewer may be between two images.
+            if (!asked) {
+                asked = true
+                Platform.runLater(this)
+            }
+        }
+
+        @Override
+        void run() {
+            asked = false
+            lookNow(this)
         }
 
         @Override
@@ -60,6 +73,7 @@ final class ViewerWatch extends AnimationTimer {
     private final Covers covers
     private final Images images
     private final Consumer<Map<String, Object>> sink
+    private final Consumer<List<QuPathViewer>> eachPulse
     private final Map<QuPathViewer, Seen> seen = new LinkedHashMap<>()
     private int names = 0
     private long pulses = 0
@@ -67,11 +81,12 @@ final class ViewerWatch extends AnimationTimer {
     private long worstNs = 0
     private boolean running = false
 
-    ViewerWatch(Images images, Consumer<Map<String, Object>> sink) {
+    ViewerWatch(Images images, Consumer<Map<String, Object>> sink, Consumer<List<QuPathViewer>> eachPulse) {
         this.covers = new Covers()
         this.reader = new ViewerReader(covers)
         this.images = images
         this.sink = sink
+        this.eachPulse = eachPulse
     }
 
     @Override
@@ -139,16 +154,30 @@ final class ViewerWatch extends AnimationTimer {
     private void look() {
         covers.pulse()
         images.pulse()
-        for (Seen one : viewers()) {
-            Map<String, Object> state = read(one)
-            long now = (Long) state.get("read_us")
-            boolean due = now - one.sentUs >= WireServer.KEYFRAME_US - 20_000L
-            if (!due && ViewerReader.same(state, one.last))
-                continue
-            one.last = state
-            one.sentUs = now
-            sink.accept(stamped(one, state))
-        }
+        Collection<Seen> open = viewers()
+        eachPulse.accept(seen.keySet().toList())
+        for (Seen one : open)
+            send(one)
+    }
+
+    private void send(Seen one) {
+        Map<String, Object> state = read(one)
+        long now = (Long) state.get("read_us")
+        boolean due = now - one.sentUs >= WireServer.KEYFRAME_US - 20_000L
+        if (!due && ViewerReader.same(state, one.last))
+            return
+        one.last = state
+        one.sentUs = now
+        sink.accept(stamped(one, state))
+    }
+
+    /** A viewer was painted: what changed goes out before the next pulse. */
+    void lookNow(Seen one) {
+        if (!running || one.last == null || images.identity(one.viewer) == null)
+            return
+        long began = System.nanoTime()
+        Troubles.attempt("viewers") { send(one) }
+        spentNs += System.nanoTime() - began
     }
 
     private Map<String, Object> read(Seen one) {

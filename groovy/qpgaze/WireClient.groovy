@@ -5,6 +5,7 @@ import org.slf4j.Logger
 import org.slf4j.LoggerFactory
 
 import java.util.function.LongSupplier
+import java.util.function.Supplier
 
 /** One client that said a good hello: what it asks, what it watches, what waits for it. */
 @CompileStatic
@@ -76,7 +77,16 @@ final class WireClient {
 
     /** Queue a line of the stream; say first how many were lost since the last word on it. */
     void stream(byte[] line, boolean supersedes) {
-        if (outbox.stream(line, supersedes) && !tellingDropped) {
+        tellDropped(outbox.stream(line, supersedes))
+    }
+
+    /** The same for a line that is made when it leaves, of about so many bytes. */
+    void stream(Supplier<byte[]> line, int bytes, boolean supersedes) {
+        tellDropped(outbox.stream(line, bytes, supersedes))
+    }
+
+    private void tellDropped(boolean some) {
+        if (some && !tellingDropped) {
             tellingDropped = true
             outbox.answer {
                 tellingDropped = false
@@ -149,8 +159,9 @@ final class WireClient {
 
     private void subscribe(Map<String, Object> message) {
         Set<String> wanted = ["viewer", "events", "images"].findAll { message.get(it) } as Set<String>
-        answer(message, [:])
+        // First, so that what happens right after the answer is not missed.
         topics = wanted
+        answer(message, [:])
         handler.clientsChanged()
         if (wanted.contains("viewer"))
             for (state in handler.states())

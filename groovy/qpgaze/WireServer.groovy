@@ -11,7 +11,9 @@ import java.security.MessageDigest
 import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.CopyOnWriteArraySet
 import java.util.concurrent.atomic.AtomicInteger
+import java.util.function.BiConsumer
 import java.util.function.LongSupplier
+import java.util.function.Supplier
 
 /**
  * The hook's end of the wire: listens on 127.0.0.1 and serves every client that knows the token.
@@ -26,6 +28,33 @@ final class WireServer implements AutoCloseable {
     private static final int HELLO_WAIT_MS = 5000
     private static final int MAX_CLIENTS = 32
     static final long KEYFRAME_US = 1_000_000L
+    /** About what a viewer's state takes as a line: only to bound a queue. */
+    private static final int STATE_BYTES = 1500
+
+    /** A line that is made when the first client's turn comes, once for all of them. */
+    private static final class Late implements Supplier<byte[]> {
+        private final Schema schema
+        private final Map<String, Object> message
+        private byte[] line
+
+        Late(Schema schema, Map<String, Object> message) {
+            this.schema = schema
+            this.message = message
+        }
+
+        @Override
+        synchronized byte[] get() {
+            if (line == null) {
+                try {
+                    line = schema.encode(message)
+                } catch (WireFault e) {
+                    Troubles.once("viewer states", "cannot be said: ${e.message}")
+                    line = new byte[0] // nothing is sent
+                }
+            }
+            return line
+        }
+    }
 
     private final WireHandler handler
     private final Schema schema
@@ -37,6 +66,8 @@ final class WireServer implements AutoCloseable {
     private final Set<Socket> greeting = ConcurrentHashMap.newKeySet()
     private final AtomicInteger numbers = new AtomicInteger()
     private volatile boolean closing = false
+    /** Told which connection was refused and why: a code of the wire and words. */
+    volatile BiConsumer<String, String> onRefused
     private ServerSocket listener
     private Thread acceptor
     private volatile Thread ending
@@ -118,8 +149,14 @@ final class WireServer implements AutoCloseable {
         return false
     }
 
+    /** Costs next to nothing here: the line is made by the thread that sends it. */
     void publishState(Map<String, Object> state) {
-        publish([type: "viewer", state: state], "viewer")
+        if (!watched("viewer"))
+            return
+        Supplier<byte[]> line = new Late(schema, [type: (Object) "viewer", state: state])
+        for (WireClient client : clients)
+            if (client.watches("viewer"))
+                client.stream(line, STATE_BYTES, true)
     }
 
     void publishEvent(long tUs, String kind, Map<String, Object> data) {
@@ -189,6 +226,7 @@ final class WireServer implements AutoCloseable {
         } catch (WireFault e) {
             log.warn("qpgaze: connection {} was refused: {}", number, e.message)
             sayRefused(socket, e)
+            onRefused?.accept(e.code, e.message)
         } catch (IOException e) {
             log.info("qpgaze: connection {} ended before it said hello: {}", number, e.message)
             socket.close()

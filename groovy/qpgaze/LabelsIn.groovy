@@ -1,0 +1,128 @@
+package qpgaze
+
+import java.nio.charset.StandardCharsets
+import java.nio.file.Files
+import java.nio.file.Path
+
+/**
+ * Puts a session's labels into the images of its project, and asks whether to save them.
+ *
+ * 'qpgaze annotate' makes them, by the code that it always uses: those of open images come back
+ * through this hook, those of closed ones are written into the project's files. Its calls wait for
+ * a program: never on the JavaFX thread.
+ */
+final class LabelsIn {
+
+    private static final long WAIT_S = 1800
+
+    private final Recorder recorder
+    private final Images images
+    private final Objects objects
+    private final Overlays overlays
+
+    LabelsIn(Recorder recorder, Images images, Objects objects, Overlays overlays) {
+        this.recorder = recorder
+        this.images = images
+        this.objects = objects
+        this.overlays = overlays
+    }
+
+    /** How often a reader pressed a key that labels. */
+    static int labelKeys(Path session) {
+        def events = session.resolve("events.jsonl")
+        if (!Files.isRegularFile(events))
+            return 0
+        int found = 0
+        Files.newBufferedReader(events, StandardCharsets.UTF_8).withCloseable { reader ->
+            reader.eachLine { line ->
+                if (line.contains('"label"'))
+                    found += isLabel(line) ? 1 : 0
+            }
+        }
+        return found
+    }
+
+    private static boolean isLabel(String line) {
+        try {
+            return Json.parse(line).kind == "label"
+        } catch (WireFault e) {
+            return false // its end was cut
+        }
+    }
+
+    /** Put them in; `before` are words of how the session ended, shown with the outcome. */
+    void put(Path session, Path project, String before, boolean putBack = false) {
+        if (labelKeys(session) == 0) {
+            Say.message("qpgaze", "${before}The session ${nameOf(session)} is kept. It has no labels.")
+            return
+        }
+        def line = ["annotate", session.toString(), project.toString(), "--no-fixations", "--json"]
+        def answer = recorder.ask(putBack ? line + "--put-back" : line, WAIT_S)
+        def report = answer.status == 0 ? answer.json() : null
+        if (report == null) {
+            Say.trouble("${before}The labels were not put into the images.\n\n${answer.words}\n\n" +
+                "They are kept in the session ${nameOf(session)}: choose 'Put labels into the image' to try again.")
+            return
+        }
+        Fx.call { images.pulse() }
+        overlays.clearLabels()
+        tell(session, project, before, report)
+    }
+
+    private void tell(Path session, Path project, String before, Map report) {
+        def every = (report.images ?: []) as List<Map>
+        long fresh = every.sum(0L) { (it.added as long) + ((it.put_back ?: 0) as long) } as long
+        long missing = every.sum(0L) { (it.missing as List).size() as long } as long
+        def notes = ((report.notes ?: []) as List).join("\n")
+        def text = before + words(fresh, every, report) + (notes ? "\n\n${notes}" : "")
+        def unsaved = unsavedOf(every)
+        if (missing > 0 && fresh == 0L)
+            Say.ask("qpgaze", "${text}\n\n${missing} of the labels were in the images once and are gone since: " +
+                "deleted, or closed without saving.", ["Put them back", "Leave them"]) { chosen ->
+                if (chosen == "Put them back")
+                    WireServer.daemon("qpgaze-labels") { put(session, project, "", true) }.start()
+            }
+        else if (unsaved)
+            Say.ask("qpgaze", "${text}\n\nSave ${unsaved.collect { it.identity.name }.join(', ')} now? " +
+                "Unsaved, QuPath asks again before it closes the image.", ["Save", "Not now"]) { chosen ->
+                if (chosen == "Save")
+                    WireServer.daemon("qpgaze-save") { save(unsaved) }.start()
+            }
+        else
+            Say.message("qpgaze", text)
+    }
+
+    private static String words(long fresh, List<Map> every, Map report) {
+        if (fresh == 0L)
+            return report.labels == 0 ? "The session gives no label." : "The labels of the session were put in before."
+        def where = every.findAll { (it.added as long) + ((it.put_back ?: 0) as long) > 0 }*.name
+        return (fresh == 1L ? "1 label is" : "${fresh} labels are") + " in ${where.take(5).join(', ')}" +
+            (where.size() > 5 ? " and ${where.size() - 5} more images" : "") +
+            " as 'proposed': " + (fresh == 1L ? "look at it, keep, redraw or delete it."
+            : "look at them, keep, redraw or delete them.")
+    }
+
+    /** Open images that labels went into and that are not saved yet. */
+    private List unsavedOf(List<Map> every) {
+        def touched = every.findAll { (it.added as long) + ((it.put_back ?: 0) as long) > 0 }*.entry as Set
+        return images.toWire().findAll { it.changed && touched.contains(it.image.entry_id) }
+            .collect { images.withKey(it.key as String) }
+    }
+
+    private void save(List open) {
+        for (image in open) {
+            try {
+                objects.save([image: image.key])
+                Say.notice("${image.identity.name} is saved.")
+            } catch (WireFault e) {
+                Say.trouble("${image.identity.name} was not saved.\n\n${e.message}\n\nThe labels are still in the " +
+                    "open image and in the session.")
+            }
+        }
+        Fx.later("images") { images.pulse() }
+    }
+
+    private static String nameOf(Path session) {
+        return session.getFileName().toString()
+    }
+}

@@ -1,0 +1,247 @@
+package qpgaze
+
+import java.nio.file.Files
+import java.nio.file.Path
+import java.nio.file.Paths
+
+/**
+ * A gaze session from its start to its labels: starts the recorder, follows how it fares, ends it.
+ *
+ * Where the recorder is gone in the middle, a journal in the session's folder takes over.
+ */
+final class SessionRun implements Recorder.Ended, AutoCloseable {
+
+    private static final long CONNECT_MS = 30_000
+    /** A recorder that lost only its connection is back within a second. */
+    private static final long BACK_MS = 3_000
+
+    private final Hook hook
+    private final Sessions sessions
+    private final Recorder recorder
+    private final LabelsIn labels
+    private volatile Journal journal
+    /** The project that was open at the start, the session that was recorded last. */
+    private volatile Path project
+    private volatile Path last
+    private volatile boolean byUs = false
+    private volatile boolean closed = false
+
+    SessionRun(Hook hook, Sessions sessions, Recorder recorder, LabelsIn labels) {
+        this.hook = hook
+        this.sessions = sessions
+        this.recorder = recorder
+        this.labels = labels
+    }
+
+    Journal getJournal() {
+        return journal
+    }
+
+    /** Whether a key that is pressed now may still become a label. */
+    boolean isKeyed() {
+        return sessions.recording || (sessions.state == "lost" && !(byUs && !recorder.running))
+    }
+
+    // -- start, pause ----------------------------------------------------------------------------
+
+    void start() {
+        if (!sessions.idle || recorder.running)
+            return
+        project = Calls.projectFile(hook.qupath)
+        if (project == null && !hook.settings.namesPlace()) {
+            Say.trouble("Open a project first: the session is kept in its folder.")
+            return
+        }
+        sessions.starting()
+        WireServer.daemon("qpgaze-start") { startRecorder() }.start()
+    }
+
+    private void startRecorder() {
+        try {
+            byUs = !hook.someoneWaits()
+            if (!byUs) {
+                hook.control("start", [class: hook.keyLogic.current])
+                return
+            }
+            recorder.start(hook.discoveryFile, project != null && !hook.settings.namesPlace() ? [project.toString()] : [])
+        } catch (IOException e) {
+            sessions.failed()
+            Say.trouble("The recorder does not start.\n\n${e.message}")
+            return
+        }
+        if (!waitFor(CONNECT_MS) { sessions.state != "starting" || !recorder.running } && !closed) {
+            def note = recorder.lastSaid("note")?.text ?: recorder.lastWords()
+            Say.warning("The recorder runs, but has not begun yet." + (note ? " It says: ${note}" : ""))
+        }
+    }
+
+    void pause() {
+        hook.control(sessions.state == "paused" ? "resume" : "pause", [:])
+    }
+
+    // -- stop ------------------------------------------------------------------------------------
+
+    void stop() {
+        def state = sessions.state
+        if (state == "lost") {
+            sessions.stopping()
+            WireServer.daemon("qpgaze-recover") { recover() }.start()
+            return
+        }
+        boolean began = state in ["recording", "paused"]
+        sessions.stopping()
+        hook.control("stop", [:])
+        recorder.stop(began ? 30_000 : 1_000)
+        if (!recorder.running && !began)
+            sessions.failed()
+    }
+
+    /** The recorder is gone for good: close its session here. */
+    private void recover() {
+        endJournal()
+        def folder = sessions.folder
+        try {
+            if (byUs && recorder.running)
+                recorder.stop(15_000) // it lost us only: it closes the session itself
+            else
+                closeSession(Paths.get(folder))
+        } finally {
+            if (!recorder.running)
+                sessions.failed()
+        }
+    }
+
+    private void closeSession(Path folder) {
+        def answer = recorder.ask(["session", "recover", folder.toString()], 600)
+        if (answer.status == 0)
+            putLabels(folder, "The recorder was gone; the session is closed now.\n\n")
+        else
+            Say.trouble("The session was not closed.\n\n${answer.words}\n\nIt is kept in ${folder}.")
+    }
+
+    @Override
+    void ended(int status, String lastWords) {
+        def state = sessions.state
+        if (closed)
+            return
+        def said = recorder.lastSaid("ended")
+        if (state == "lost") {
+            sessions.refresh() // its keys are QuPath's again
+            return
+        }
+        if (said == null) {
+            sessions.failed()
+            if (state != "stopping" || status != 0)
+                Say.trouble("The recorder ended before the session did (status ${status}).\n\n" +
+                    (lastWords ?: "It said nothing."))
+            return
+        }
+        def why = status == 0 ? "" : "The recording ended early: ${said.reason}\n\n"
+        putLabels(Paths.get(said.session as String), why)
+    }
+
+    private void putLabels(Path session, String before) {
+        last = session
+        def target = project ?: projectOf(session)
+        if (target == null || !hook.settings.flag("put_labels", true)) {
+            sessions.failed()
+            Say.message("qpgaze", "${before}The session ${session.fileName} is kept in ${session.parent}.")
+            return
+        }
+        sessions.labelling()
+        try {
+            labels.put(session, target, before)
+        } finally {
+            sessions.failed()
+        }
+    }
+
+    /** From the menu: the running session, else the one that was recorded last. */
+    void putLabelsNow() {
+        def open = Calls.projectFile(hook.qupath)
+        def running = sessions.state in ["recording", "paused", "lost"] ? sessions.folder : null
+        def session = running != null ? Paths.get(running) : last ?: newestOf(open)
+        if (session == null || open == null) {
+            Say.trouble(open == null ? "Open the project first that the labels are to go into."
+                : "The project has no session yet.")
+            return
+        }
+        Say.notice("The labels of ${session.fileName} are put into the images ...")
+        WireServer.daemon("qpgaze-labels") { labels.put(session, open, "") }.start()
+    }
+
+    /** The project whose folder keeps a session, null where it lies elsewhere. */
+    private static Path projectOf(Path session) {
+        def folder = session.parent?.parent?.parent
+        if (folder == null || session.parent.fileName.toString() != "sessions")
+            return null
+        return Files.isRegularFile(folder.resolve("project.qpproj")) ? folder.resolve("project.qpproj") : null
+    }
+
+    private static Path newestOf(Path project) {
+        def folder = project?.parent?.resolve("qpgaze")?.resolve("sessions")
+        if (folder == null || !Files.isDirectory(folder))
+            return null
+        def found = folder.toFile().listFiles()
+            .findAll { it.name.endsWith(".qpgaze") && new File(it, "session.json").isFile() }
+        return found ? found.max { new File(it, "session.json").lastModified() }.toPath() : null
+    }
+
+    // -- the recorder is gone --------------------------------------------------------------------
+
+    /** A client's connection ended in the middle of the session. */
+    void recorderGone(boolean saidBye) {
+        def folder = sessions.folder
+        if (sessions.state == "lost")
+            beginJournal(folder, sessions.session)
+        hook.watchAnew()
+        boolean back = waitFor(BACK_MS) { sessions.state in ["recording", "paused"] }
+        if (closed || back)
+            return
+        def words = byUs && !recorder.running ? recorder.lastWords() : ""
+        Say.trouble("The recorder is gone in the middle of the session" + (saidBye ? "." : ": its program ended.") +
+            (words ? "\n\n${words}" : "") + "\n\nWhat it wrote until then is kept" +
+            (folder ? " in ${folder}" : "") + "." + (journal == null ? " Start a new gaze session to go on."
+            : " QuPath goes on noting there what it shows.\n\n'Stop' closes the session and puts its labels into " +
+            "the images."))
+    }
+
+    /** Wait until something is so, or the hook ends; false where it did not come to it. */
+    private boolean waitFor(long ms, Closure<Boolean> so) {
+        long until = System.nanoTime() + ms * 1_000_000L
+        while (!closed && System.nanoTime() < until) {
+            if (so.call())
+                return true
+            sleep(100)
+        }
+        return false
+    }
+
+    private void beginJournal(String folder, String session) {
+        try {
+            journal = new Journal(folder, session, { String why ->
+                journal = null
+                Say.warning("What QuPath shows can be noted no longer: ${why}")
+            })
+        } catch (IOException | WireFault e) {
+            Troubles.once("viewer-hook.jsonl", "cannot be written: ${e.message}")
+        }
+    }
+
+    /** A recorder took the session up again, or it ended. */
+    void endJournal() {
+        def was = journal
+        journal = null
+        if (was != null)
+            WireServer.daemon("qpgaze-journal-end") { was.close() }.start()
+    }
+
+    @Override
+    void close() {
+        closed = true
+        def was = journal
+        journal = null
+        was?.close()
+        recorder.close()
+    }
+}
