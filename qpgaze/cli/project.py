@@ -131,15 +131,27 @@ def show(project_path: Path, backend: Any, as_json: bool) -> None:
 @click.argument("out", metavar="OUT.geojson", type=click.Path(path_type=Path))
 @click.option("--image", help="Entry id (or a name that one image bears); needed for several.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.geojson where it exists.")
+@click.option(
+    "--dialect",
+    type=click.Choice(["0.3", "0.4", "0.5", "0.6", "0.7"]),
+    default="0.5",
+    show_default=True,
+    help="The QuPath that is to read it. All from 0.4 on read the same words; 0.3 knows neither "
+    "ids nor objects within objects.",
+)
 @backend_option
-def export(project_path: Path, out: Path, image: str | None, overwrite: bool, backend: Any) -> None:
-    """Write an image's objects as GeoJSON that QuPath imports."""
+def export(
+    project_path: Path, out: Path, image: str | None, overwrite: bool, dialect: Any, backend: Any
+) -> None:
+    """Write an image's objects as GeoJSON that QuPath imports: all kinds, cells with nuclei."""
     from qpgaze.bridge import open_project
     from qpgaze.bridge.geojson import write_geojson
 
     with open_project(project_path, backend=backend) as opened:
         entry = _only_entry(opened) if image is None else opened.entry(image)
-        count = write_geojson(out, entry.objects(), opened.classes, overwrite=overwrite)
+        count = write_geojson(
+            out, entry.objects(), opened.classes, overwrite=overwrite, dialect=dialect
+        )
     click.echo(f"Wrote {count} objects of {entry.name} to {out}")
 
 

@@ -45,6 +45,7 @@ def import_(
 
     The file may be in the words of any QuPath (.gz too). Objects keep their ids; those that the
     image has already are skipped. Rings are closed and shapes that cross themselves are mended.
+    TMA cores that the image lacks are refused: only QuPath makes a grid.
     """
     from qpgaze.bridge import open_project
     from qpgaze.bridge.geojson import import_geojson
@@ -77,6 +78,7 @@ def _facts(done: ImportReport, image: str) -> dict[str, Any]:
         "refused": [
             {"feature": one.number, "name": one.name, "why": one.why} for one in done.refused
         ],
+        "lifted": done.lifted,
         "mended": dict(done.mended),
         "left_out": dict(done.unknown),
     }
@@ -91,6 +93,8 @@ def _print(done: ImportReport, image: str) -> None:
     ]
     said = ", ".join(f"{count} {what}" for count, what in counts if count)
     click.echo(f"{image}: {said or 'nothing to add'}")
+    if done.lifted:
+        click.echo(f"Lifted out of TMA cores that were left out: {done.lifted}")
     for what, count in sorted(done.mended.items()):
         click.echo(f"Mended: {what} ({count})")
     for what, count in done.unknown.most_common(20):

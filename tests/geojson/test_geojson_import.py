@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import shapely
@@ -41,6 +42,12 @@ def polygon(*rings: Any) -> dict[str, Any]:
 
 
 SQUARE = polygon([[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]])
+INNER = polygon([[2, 2], [4, 2], [4, 5], [2, 5], [2, 2]])
+
+
+def flat(item: SlideObject) -> bool:
+    """QuPath keeps rectangles of no width and no height, which we refuse."""
+    return item.geometry.geom_type == "Polygon" and item.geometry.area == 0
 
 
 def test_what_was_written_comes_in_whole(
@@ -93,7 +100,7 @@ def test_one_bad_feature_and_nothing_is_written(
         feature(None, "nothing"),
         feature({"type": "Point", "coordinates": [1, math.nan]}, "nowhere"),
         feature(polygon([[0, 0], [5, 5], [9, 9], [0, 0]]), "flat"),
-        feature(SQUARE, "cell", objectType="cell"),
+        feature(SQUARE, "core", objectType="tmaCore"),
         feature(SQUARE, "endless", measurements={"ratio": "Infinity"}),
         feature(SQUARE, "odd", classification="a:b"),
         feature({"type": "MultiLineString", "coordinates": [[[0, 0], [1, 1]], [[2, 2], [3, 3]]]}),
@@ -110,7 +117,7 @@ def test_one_bad_feature_and_nothing_is_written(
         "Feature 2 ('nothing'): its shape is empty",
         "Feature 3 ('nowhere'): its shape has coordinates that are no numbers",
         "Feature 4 ('flat'): its shape has no area",
-        "Feature 5 ('cell'): only annotations and detections can be written",
+        "Feature 5 ('core'): a TMA core belongs to a grid, which only QuPath makes",
         "Feature 6 ('endless'): its measurement 'ratio' is infinite",
         "Feature 7 ('odd'): 'a:b' is no class name",
         "Feature 8 ('x'): QuPath has no MultiLineString",
@@ -127,14 +134,97 @@ def test_one_bad_feature_and_nothing_is_written(
 
 def test_children_of_a_refused_feature_are_refused(project: Path, write: Write) -> None:
     low = feature(SQUARE, "low", childObjects=[feature(SQUARE, "lowest")])
-    path = write([feature(SQUARE, "top", objectType="tile", childObjects=[low])])
+    path = write([feature(SQUARE, "top", classification="a:b", childObjects=[low])])
     with open_project(project, mode="r+", backend="embedded") as opened:
         done = import_geojson(opened, opened.entry("1"), path, skip_refused=True)
     assert [str(one) for one in done.refused] == [
-        "Feature 1 ('top'): only annotations and detections can be written, not a tile",
+        "Feature 1 ('top'): 'a:b' is no class name: no line break, and ':' only as in 'Tumor: Big'",
         "Feature 1.1 ('low'): it lies under a refused feature",
         "Feature 1.1.1 ('lowest'): it lies under a refused feature",
     ]
+
+
+def test_cells_and_tiles_come_with_their_nuclei(project: Path, write: Write) -> None:
+    cell = feature(SQUARE, "cell", objectType="cell") | {
+        "nucleusGeometry": {**INNER, "isEllipse": True, "plane": {"c": -1, "z": 0, "t": 0}}
+    }
+    tile = feature(SQUARE, "tile", objectType="tile", childObjects=[cell])
+    odd = feature(SQUARE, "odd") | {"nucleusGeometry": INNER}
+    with open_project(project, mode="r+", backend="embedded") as opened:
+        done = import_geojson(opened, opened.entry("1"), write([tile, odd]))
+        opened.commit()
+    assert dict(done.unknown) == {"nucleusGeometry of a annotation": 1}
+    by_name = {str(one.name): one for one in objects_of(project).values()}
+    assert {name: one.kind for name, one in by_name.items()} == {
+        "tile": "tile",
+        "cell": "cell",
+        "odd": "annotation",
+    }
+    inner = by_name["cell"].nucleus
+    assert inner is not None
+    assert by_name["cell"].nucleus_is_ellipse
+    assert inner.bounds == (2, 2, 4, 5)
+    assert by_name["cell"].parent == by_name["tile"].id
+    assert by_name["odd"].nucleus is None
+
+
+def test_a_broken_nucleus_is_named(project: Path, write: Write) -> None:
+    flat = polygon([[0, 0], [5, 5], [9, 9], [0, 0]])
+    broken = feature(SQUARE, "b", objectType="cell") | {"nucleusGeometry": flat}
+    point = feature(SQUARE, "p", objectType="cell") | {
+        "nucleusGeometry": {"type": "Point", "coordinates": [1, 1]}
+    }
+    with open_project(project, mode="r+", backend="embedded") as opened:
+        done = import_geojson(opened, opened.entry("1"), write([broken, point]), skip_refused=True)
+    assert [str(one) for one in done.refused] == [
+        "Feature 1 ('b'): its nucleus has no area",
+        "Feature 2 ('p'): its nucleus is a Point, which is no area",
+    ]
+
+
+@pytest.mark.shared_data
+def test_cores_stay_where_the_grid_has_them(
+    project: Path, shared_data: Path, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A project with a grid, out and in again: into itself, and into one without a grid."""
+    data = (shared_data / "qupath" / "versions" / "v0.5.1tma.qpdata").read_bytes()
+    (project / "data" / "1" / "data.qpdata").write_bytes(data)
+    out = project.parent / "out.geojson"
+    with open_project(project, mode="r+", backend="embedded") as opened:
+        entry = opened.entry("1")
+        cores = [one for one in entry.objects() if one.kind == "tma_core"]
+        low = SlideObject(UUID(int=7), shapely.box(0, 0, 3, 3), name="low", parent=cores[0].id)
+        entry.add([low])
+        entry.remove([one.id for one in entry.objects() if flat(one)])
+        opened.commit()
+        assert write_geojson(out, entry.objects(), opened.classes) == 88
+    raw = json.loads(out.read_text(encoding="utf-8"))
+    core = next(f for f in raw["features"] if f["id"] == str(cores[0].id))
+    core["properties"].update(isMissing=True, name="B-9")
+    path = write(raw)
+    with open_project(project, mode="r+", backend="embedded") as opened:
+        done = import_geojson(opened, opened.entry("1"), path, replace=True)
+        assert (done.added, done.replaced) == (0, 88)
+        opened.commit()
+    found = objects_of(project)
+    assert (found[cores[0].id].missing, found[cores[0].id].name) == (True, "B-9")
+    assert found[cores[0].id].geometry.equals_exact(cores[0].geometry, 0.0)
+    core["geometry"] = {**SQUARE, "isEllipse": True}
+    with (
+        open_project(project, mode="r+", backend="embedded") as opened,
+        pytest.raises(ProjectError, match="its TMA grid's"),
+    ):
+        import_geojson(opened, opened.entry("1"), write(raw), replace=True)
+    (project / "data" / "1" / "data.qpdata").unlink()
+    (project / "data" / "1" / "data.qpdata.bkp").unlink()
+    arguments = ["project", "import", str(project), str(path), "--backend", "embedded"]
+    assert run(arguments) == 2
+    assert "6 of 88 features cannot be written" in capsys.readouterr().err
+    assert run([*arguments, "--skip-refused"]) == 0
+    assert "Lifted out of TMA cores that were left out: 1" in capsys.readouterr().out
+    found = objects_of(project)
+    assert len(found) == 82
+    assert found[low.id].parent is None
 
 
 def test_mended_and_left_out_are_said(

@@ -169,6 +169,9 @@ def fields_of(draft: Draft, report: GeoJsonReport) -> dict[str, Any]:
     locked = properties.get("isLocked", False)
     if type(locked) is not bool and locked is not None:
         raise BadFeature("its isLocked is neither true nor false")
+    missing = properties.get("isMissing")
+    if missing is not None and type(missing) is not bool:
+        raise BadFeature("its isMissing is neither true nor false")
     given = properties.get("color", properties.get("colorRGB"))
     color = color_of(given)
     if given is not None and color is None:
@@ -192,6 +195,7 @@ def fields_of(draft: Draft, report: GeoJsonReport) -> dict[str, Any]:
         "z": _whole(plane, "z", 0) if plane else 0,
         "t": _whole(plane, "t", 0) if plane else 0,
         "parent": draft.parent,
+        "missing": missing is True and draft.kind == "tma_core",
     }
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 from qpgaze.bridge.geojson.features import GeoJsonReport, Refusal
 from qpgaze.bridge.geojson.reading import Found, read_geojson
-from qpgaze.bridge.projects.checking import check_objects
+from qpgaze.bridge.projects.checking import check_objects, settle_replacements
 from qpgaze.bridge.projects.protocol import Entry, Project
 from qpgaze.errors import ProjectError
 from qpgaze.model import SlideObject
@@ -31,6 +31,8 @@ class ImportReport:
         Objects; skipped are those whose id the image has already.
     refused : list of Refusal
         Features that were left out; empty unless that was asked for.
+    lifted : int
+        Objects among the added that lay in a TMA core that was left out; they lie one level up.
     mended, unknown : Counter
         As in :class:`~qpgaze.bridge.geojson.GeoJsonReport`.
     """
@@ -39,6 +41,7 @@ class ImportReport:
     replaced: int = 0
     skipped: int = 0
     refused: list[Refusal] = field(default_factory=list)
+    lifted: int = 0
     mended: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
 
@@ -80,27 +83,35 @@ def import_geojson(
     -----
     Ids, names, classes, colours, measurements and metadata stay what they are in the file. The
     ledger takes no note: what it holds is what qpgaze made, not what a file brought.
+
+    A TMA core that the image has is treated as any object, but for its shape, which is its grid's.
+    One that it lacks is refused: a core outside a grid is none. Where it is left out, what lies in
+    it is not.
     """
     read = GeoJsonReport()
     there = {item.id: item for item in entry.objects()}
     with _no_cyclic_garbage():
         fresh, known, bad = _sorted_out(path, read, there)
         swap = known if replace else []
-        bad += _faults(swap)
-        bad += _faults(fresh) if bad else _staged_or_faults(entry, fresh)
+
+        def in_place(objects: Sequence[SlideObject]) -> None:
+            settle_replacements(objects, there)
+
+        bad += _faults(swap, in_place)
+        bad += _faults(fresh, check_objects) if bad else _staged_or_faults(entry, fresh)
+        lifted = 0
         if bad:
             bad.sort(key=_in_the_file)
             if not skip_refused:
                 raise _refusal(path, bad, read.objects + len(read.refused))
             lost = {refusal.number for refusal in bad}
             swap = [found for found in swap if found.number not in lost]
-            fresh = _without(bad, fresh, there)
+            fresh, lifted = _without(bad, fresh, there)
             entry.add([found.object for found in fresh])
         entry.replace([found.object for found in swap])
     _add_classes(project, [*fresh, *swap], read.class_colors)
-    return ImportReport(
-        len(fresh), len(swap), 0 if replace else len(known), bad, read.mended, read.unknown
-    )
+    skipped = 0 if replace else len(known)
+    return ImportReport(len(fresh), len(swap), skipped, bad, lifted, read.mended, read.unknown)
 
 
 def _add_classes(project: Project, found: list[Found], colors: Mapping[str, int]) -> None:
@@ -146,7 +157,7 @@ def _staged_or_faults(entry: Entry, found: list[Found]) -> list[Refusal]:
     try:
         entry.add([one.object for one in found])
     except ProjectError:
-        faults = _faults(found)
+        faults = _faults(found, check_objects)
         if not faults:
             raise
         return faults
@@ -157,10 +168,10 @@ def _in_the_file(refusal: Refusal) -> tuple[int, ...]:
     return tuple(map(int, refusal.number.split(".")))
 
 
-def _faults(found: list[Found]) -> list[Refusal]:
+def _faults(found: list[Found], check: Callable[[Sequence[SlideObject]], object]) -> list[Refusal]:
     """Name each object that the store would refuse; most files have none, so all are asked once."""
     try:
-        check_objects([one.object for one in found])
+        check([one.object for one in found])
     except ProjectError:
         pass
     else:
@@ -168,7 +179,7 @@ def _faults(found: list[Found]) -> list[Refusal]:
     faults = []
     for one in found:
         try:
-            check_objects([one.object])
+            check([one.object])
         except ProjectError as error:
             why = error.message.split(" cannot be written: ", 1)[-1]
             why = why.removesuffix(" Nothing was staged.").rstrip(".")
@@ -178,19 +189,30 @@ def _faults(found: list[Found]) -> list[Refusal]:
 
 def _without(
     bad: list[Refusal], found: list[Found], there: Mapping[UUID, SlideObject]
-) -> list[Found]:
-    """Leave out what is refused and what lies under that; parents come before their children."""
+) -> tuple[list[Found], int]:
+    """Leave out what is refused and what lies under that; parents come before their children.
+
+    What lies in a TMA core goes up instead, and the second value says how many did.
+    """
     lost = {refusal.number for refusal in bad}
     kept: dict[UUID, Found] = {}
+    above: dict[UUID, UUID | None] = {}
+    lifted = 0
     for one in found:
         item = one.object
         if one.number in lost:
+            if item.kind == "tma_core":
+                above[item.id] = above.get(item.parent, item.parent) if item.parent else None
             continue
+        if item.parent in above:
+            item = replace(item, parent=above[item.parent])
+            one = Found(one.number, item)
+            lifted += 1
         if item.parent is None or item.parent in kept or item.parent in there:
             kept[item.id] = one
         else:
             bad.append(Refusal(one.number, item.name, "it lies under a refused feature"))
-    return list(kept.values())
+    return list(kept.values()), lifted
 
 
 def _refusal(path: Path, bad: list[Refusal], count: int) -> ProjectError:

@@ -40,13 +40,10 @@ class Found:
     number : str
         Place in the file, from 1; ``3.2`` is the second child of the third.
     object : SlideObject
-    nucleus : shapely geometry or None
-        ImagePx; of a cell, for which :class:`~qpgaze.model.SlideObject` has no place.
     """
 
     number: str
     object: SlideObject
-    nucleus: BaseGeometry | None = None
 
 
 def read_geojson(
@@ -190,31 +187,56 @@ def _objects(drafts: list[Draft], report: GeoJsonReport, collect: bool) -> Itera
     """Make objects of drafts; their shapes all at once."""
     shapes, refused, mended = read_shapes([draft.feature.get("geometry") for draft in drafts])
     report.mended.update(mended.values())
+    nuclei, nuclei_refused = _nuclei(drafts, report)
     for place, (draft, shape) in enumerate(zip(drafts, shapes, strict=True)):
         try:
             if shape is None:
                 raise BadFeature(f"its shape {refused[place]}")
+            if place in nuclei_refused:
+                raise BadFeature(f"its nucleus {nuclei_refused[place]}")
             note_unknown(draft, report)
             fields = fields_of(draft, report)
-            nucleus = _nucleus(draft)
         except BadFeature as bad:
             _refuse(Refusal(draft.number, draft.name, str(bad)), report, collect)
             continue
-        geometry = draft.feature.get("geometry") or {}
-        ellipse = geometry.get("isEllipse") is True and shape.area > 0
+        if place in nuclei:
+            nucleus = nuclei[place]
+            fields["nucleus"] = nucleus
+            fields["nucleus_is_ellipse"] = _is_ellipse(draft.feature["nucleusGeometry"], nucleus)
         report.objects += 1
         yield Found(
             draft.number,
-            SlideObject(geometry=shape, is_ellipse=ellipse, **fields),
-            nucleus,
+            SlideObject(
+                geometry=shape,
+                is_ellipse=_is_ellipse(draft.feature.get("geometry") or {}, shape),
+                **fields,
+            ),
         )
 
 
-def _nucleus(draft: Draft) -> BaseGeometry | None:
-    given = draft.feature.get("nucleusGeometry")
-    if not given:
-        return None
-    (shape,), refused, _ = read_shapes([given])
-    if shape is None:
-        raise BadFeature(f"its nucleus {refused[0]}")
-    return shape
+def _is_ellipse(geometry: dict[str, Any], shape: BaseGeometry) -> bool:
+    return geometry.get("isEllipse") is True and shape.area > 0
+
+
+def _nuclei(
+    drafts: list[Draft], report: GeoJsonReport
+) -> tuple[dict[int, BaseGeometry], dict[int, str]]:
+    """Make the nuclei of cells by the drafts' places; and say why where one is none."""
+    places: list[int] = []
+    for place, draft in enumerate(drafts):
+        if draft.feature.get("nucleusGeometry"):
+            if draft.kind == "cell":
+                places.append(place)
+            else:
+                report.note(f"nucleusGeometry of a {draft.kind}")
+    if not places:
+        return {}, {}
+    given = [drafts[place].feature["nucleusGeometry"] for place in places]
+    shapes, refused, mended = read_shapes(given)
+    report.mended.update(mended.values())
+    nuclei = {
+        place: shape
+        for place, shape in zip(places, shapes, strict=True)
+        if shape is not None and not shape.is_empty
+    }
+    return nuclei, {places[i]: why for i, why in refused.items()}

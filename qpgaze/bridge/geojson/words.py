@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
-Dialect = Literal["0.3", "0.4"]
-"""What is written: ``0.4`` for QuPath 0.4 and newer, ``0.3`` for that version alone."""
+Dialect = Literal["0.3", "0.4", "0.5", "0.6", "0.7"]
+"""The QuPath that is to read what is written. All from 0.4 on read the same words; 0.4 takes no
+metadata from them."""
+
+DIALECTS: Final[tuple[Dialect, ...]] = get_args(Dialect)
 
 DESCRIPTION_KEY: Final = "ANNOTATION_DESCRIPTION"
 """Metadata key under which QuPath keeps an object's description."""
@@ -42,7 +45,7 @@ GEOMETRY_KEYS: Final = frozenset(
 PROPERTY_KEYS: Final = frozenset(
     {
         "objectType", "object_type", "type", "name", "color", "colorRGB", "classification",
-        "isLocked", "measurements", "metadata", "childObjects", "children",
+        "isLocked", "isMissing", "measurements", "metadata", "childObjects", "children",
     }
 )  # fmt: skip
 """What is taken over; everything else is reported, since it has no place in an object."""

@@ -16,25 +16,34 @@ import numpy as np
 import shapely
 
 from qpgaze.bridge.geojson.shapes import ellipse_outline
-from qpgaze.bridge.geojson.words import DECIMALS, DESCRIPTION_KEY, TO_TYPE, Dialect, rgb, spelled
+from qpgaze.bridge.geojson.words import (
+    DECIMALS,
+    DESCRIPTION_KEY,
+    DIALECTS,
+    TO_TYPE,
+    Dialect,
+    rgb,
+    spelled,
+)
 from qpgaze.bridge.projects.colors import class_color, to_java_color
 from qpgaze.bridge.projects.files import replace_patiently
 from qpgaze.errors import ConflictError, ProjectError, UsageError
 from qpgaze.model import SlideObject
 
 if TYPE_CHECKING:
+    import geojson
     from shapely.geometry.base import BaseGeometry
 
 BATCH: Final = 2048
+_EVERY_DECIMAL: Final = 15
 
 
 def to_geojson(
     objects: Iterable[SlideObject],
     class_colors: Mapping[str, int],
     *,
-    dialect: Dialect = "0.4",
-    nuclei: Mapping[UUID, BaseGeometry] | None = None,
-) -> dict[str, Any]:
+    dialect: Dialect = "0.5",
+) -> geojson.FeatureCollection:
     """Write objects as a FeatureCollection that QuPath imports.
 
     Parameters
@@ -42,15 +51,15 @@ def to_geojson(
     objects : iterable of SlideObject
     class_colors : mapping of str to int
         0xRRGGBB; a class without one gets the colour that a new class gets.
-    dialect : "0.4" or "0.3"
-        ``0.4`` is read by QuPath 0.4 and newer; ``0.3``, which has no ids, by that version.
-    nuclei : mapping of UUID to shapely geometry, optional
-        ImagePx; of cells, for which :class:`~qpgaze.model.SlideObject` has no place.
+    dialect : "0.3", "0.4", "0.5", "0.6" or "0.7"
+        The QuPath that is to read it. All from 0.4 on read the same; 0.3 knows no ids, ellipses
+        and parents.
 
     Returns
     -------
-    dict
-        JSON values. Objects whose parent is among them lie in its ``childObjects``.
+    geojson.FeatureCollection
+        JSON values, which also judge themselves (``is_valid``, ``errors()``). Objects whose parent
+        is among them lie in its ``childObjects``.
 
     Raises
     ------
@@ -60,21 +69,38 @@ def to_geojson(
     Examples
     --------
     >>> one = SlideObject(UUID(int=1), shapely.box(0, 0, 2, 1), class_name="Tumor: Big")
-    >>> feature = to_geojson([one], {"Tumor: Big": 0x0000FF})["features"][0]
-    >>> feature["properties"]["classification"]
+    >>> made = to_geojson([one], {"Tumor: Big": 0x0000FF})
+    >>> made["features"][0]["properties"]["classification"]
     {'names': ['Tumor', 'Big'], 'color': [0, 0, 255]}
+    >>> made.is_valid
+    True
     """
+    import geojson
+
     every = list(objects)
-    texts = _Words(class_colors, dialect, nuclei).features(every)
-    features = {item.id: json.loads(f"{text}}}}}") for item, text in zip(every, texts, strict=True)}
-    top: list[dict[str, Any]] = []
+    texts = _Words(class_colors, dialect).features(every)
+    features = {
+        item.id: _judged(json.loads(f"{text}}}}}")) for item, text in zip(every, texts, strict=True)
+    }
+    top: list[geojson.Feature] = []
     for item in every:
         above = features.get(item.parent) if item.parent is not None else None
         if above is None or dialect == "0.3":
             top.append(features[item.id])
         else:
             above["properties"].setdefault("childObjects", []).append(features[item.id])
-    return {"type": "FeatureCollection", "features": top}
+    return geojson.FeatureCollection(top)
+
+
+def _judged(feature: dict[str, Any]) -> geojson.Feature:
+    """Return a feature as one of the geojson package, every decimal kept."""
+    import geojson
+
+    geometry = feature.get("geometry")
+    if geometry:
+        feature["geometry"] = geojson.GeoJSON.to_instance({**geometry, "precision": _EVERY_DECIMAL})
+    del feature["type"]
+    return geojson.Feature(**feature)
 
 
 def write_geojson(
@@ -83,8 +109,7 @@ def write_geojson(
     class_colors: Mapping[str, int],
     *,
     overwrite: bool = False,
-    dialect: Dialect = "0.4",
-    nuclei: Mapping[UUID, BaseGeometry] | None = None,
+    dialect: Dialect = "0.5",
 ) -> int:
     """Write objects to a GeoJSON file, whole or not at all.
 
@@ -94,7 +119,7 @@ def write_geojson(
     objects : iterable of SlideObject
         In any order where it is a sequence. An iterator is written as it comes, with a batch in
         memory at a time: each object's children must follow it before others do.
-    class_colors, dialect, nuclei
+    class_colors, dialect
         As for :func:`to_geojson`.
     overwrite : bool
         Replace a file that is there.
@@ -113,7 +138,7 @@ def write_geojson(
     UsageError
         If there is no such dialect, or an iterator yields a child away from its parent.
     """
-    words = _Words(class_colors, dialect, nuclei)
+    words = _Words(class_colors, dialect)
     if path.exists() and not overwrite:
         raise ConflictError(f"{path} exists already.", hint="Choose another name or overwrite it.")
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
@@ -225,7 +250,7 @@ class _Nesting:
 
 def _stream(file: IO[bytes], objects: Iterable[SlideObject], words: _Words) -> int:
     """Write a FeatureCollection, one batch in memory at a time."""
-    nesting = _Nesting(flat=words.dialect == "0.3")
+    nesting = _Nesting(flat=words.old)
     pairs = _with_children(objects) if isinstance(objects, Sequence) else _as_they_come(objects)
     count = 0
     file.write(b'{"type": "FeatureCollection", "features": [')
@@ -244,32 +269,32 @@ def _stream(file: IO[bytes], objects: Iterable[SlideObject], words: _Words) -> i
 class _Words:
     """Features in the words of a dialect, open at the end so that children can be put in."""
 
-    def __init__(
-        self,
-        class_colors: Mapping[str, int],
-        dialect: Dialect,
-        nuclei: Mapping[UUID, BaseGeometry] | None,
-    ) -> None:
-        if dialect not in ("0.3", "0.4"):
-            raise UsageError(f"Expected dialect '0.3' or '0.4', but '{dialect}' came.")
-        self.dialect = dialect
+    def __init__(self, class_colors: Mapping[str, int], dialect: Dialect) -> None:
+        if dialect not in DIALECTS:
+            raise UsageError(f"Expected a dialect of {', '.join(DIALECTS)}, but '{dialect}' came.")
+        self.old = dialect == "0.3"
         self._colors = class_colors
-        self._nuclei = nuclei or {}
         self._classes: dict[str, dict[str, Any]] = {}
 
     def features(self, objects: Sequence[SlideObject]) -> list[str]:
         """Return each object as JSON text that lacks its last two braces."""
-        shapes = [
-            ellipse_outline(item.geometry) if item.is_ellipse else item.geometry for item in objects
-        ]
-        inner = [self._nuclei.get(item.id) if item.kind == "cell" else None for item in objects]
-        nuclei = iter(_geometries([shape for shape in inner if shape is not None]))
+        outer = _geometries([_outline(item.geometry, item.is_ellipse) for item in objects])
+        inner = iter(
+            _geometries(
+                [
+                    _outline(item.nucleus, item.nucleus_is_ellipse)
+                    for item in objects
+                    if item.nucleus is not None
+                ]
+            )
+        )
         made = []
-        for item, text, nucleus in zip(objects, _geometries(shapes), inner, strict=True):
-            identity = "" if self.dialect == "0.3" else f'"id": "{item.id}", '
-            geometry = _with_plane(item, text)
-            if nucleus is not None:
-                geometry += f', "nucleusGeometry": {next(nuclei)}'
+        for item, text in zip(objects, outer, strict=True):
+            identity = "" if self.old else f'"id": "{item.id}", '
+            geometry = _with_plane(item, text, item.is_ellipse)
+            if item.nucleus is not None:
+                nucleus = _with_plane(item, next(inner), item.nucleus_is_ellipse)
+                geometry += f', "nucleusGeometry": {nucleus}'
             properties = json.dumps(self._properties(item), ensure_ascii=False, allow_nan=False)
             made.append(
                 f'{{"type": "Feature", {identity}"geometry": {geometry}, '
@@ -278,7 +303,7 @@ class _Words:
         return made
 
     def _properties(self, item: SlideObject) -> dict[str, Any]:
-        old = self.dialect == "0.3"
+        old = self.old
         kind = item.kind if old else TO_TYPE.get(item.kind, "annotation")
         properties: dict[str, Any] = {"object_type" if old else "objectType": kind}
         if item.name is not None:
@@ -292,6 +317,8 @@ class _Words:
             properties["classification"] = self._class(item.class_name)
         if item.locked or old:
             properties["isLocked"] = item.locked
+        if item.kind == "tma_core":
+            properties["isMissing"] = item.missing
         numbers = {key: spelled(value) for key, value in item.measurements.items()}
         if old:
             properties["measurements"] = [{"name": k, "value": v} for k, v in numbers.items()]
@@ -310,7 +337,7 @@ class _Words:
         if name not in self._classes:
             parts = name.split(": ")
             made: dict[str, Any]
-            if self.dialect == "0.3":
+            if self.old:
                 made = {"name": parts[-1], "colorRGB": to_java_color(self._color(name))}
                 if len(parts) > 1:
                     made["parentClass"] = self._class(": ".join(parts[:-1]))
@@ -340,12 +367,16 @@ def _geometries(shapes: Sequence[BaseGeometry]) -> list[str]:
     return cast("list[str]", texts.tolist())
 
 
-def _with_plane(item: SlideObject, geometry: str) -> str:
+def _outline(shape: BaseGeometry, is_ellipse: bool) -> BaseGeometry:
+    return ellipse_outline(shape) if is_ellipse else shape
+
+
+def _with_plane(item: SlideObject, geometry: str, is_ellipse: bool) -> str:
     if geometry == "{}":
         return geometry
     more = ""
     if (item.c, item.z, item.t) != (-1, 0, 0):
         more += f', "plane": {{"c": {item.c}, "z": {item.z}, "t": {item.t}}}'
-    if item.is_ellipse:
+    if is_ellipse:
         more += ', "isEllipse": true'
     return f"{geometry.rstrip()[:-1]}{more}}}" if more else geometry
