@@ -46,7 +46,7 @@ class Codec(Protocol):
         """Whether :meth:`write` has read back and compared what it returns."""
         ...
 
-    def read(self, data: bytes) -> tuple[tuple[SlideObject, ...], Mapping[str, int]]:
+    def read(self, data: bytes) -> tuple[Sequence[SlideObject], Mapping[str, int]]:
         """Return the objects, parents before children, and the colours of their classes.
 
         Raises

@@ -14,6 +14,7 @@ from qpgaze.bridge.projects.codec import ImageOfData
 from qpgaze.bridge.projects.colors import class_color, with_parents
 from qpgaze.bridge.projects.entry_fields import EntryFields
 from qpgaze.bridge.projects.files import Change, Snapshot, read_file
+from qpgaze.bridge.projects.held import HeldObjects, Tally
 from qpgaze.bridge.projects.images import (
     ImageFacts,
     count_objects,
@@ -175,6 +176,8 @@ class FolderEntry(EntryFields):
                     error
                 )
             self._staging, self._colors = merged, {**self._colors, **colors}
+        else:
+            content = staged.data or content  # the same: held once
         self._content, self._snapshot = content, now
 
     def new_classes(self, have: Mapping[str, int]) -> dict[str, int]:
@@ -203,7 +206,7 @@ class FolderEntry(EntryFields):
         made = [] if thumbnail is None else [Change(path, thumbnail, read_file(path)[1])]
         if self.is_new or staged.dirty or self._type is not None:
             made = [self._data_change(staged, classes), *made]
-        return made + self._summary_change(staged.current())
+        return made + self._summary_change(staged.tally())
 
     def _data_change(self, staged: Staging, classes: Mapping[str, int]) -> Change:
         content, before = self._content, self._snapshot or Snapshot(self.data_path)
@@ -232,7 +235,7 @@ class FolderEntry(EntryFields):
         verify = self._verifier(staged)
         return Change(self.data_path, content, target, backup=self.backup_path, verify=verify)
 
-    def _summary_change(self, objects: Sequence[SlideObject]) -> list[Change]:
+    def _summary_change(self, tally: Tally) -> list[Change]:
         """Return the image's ``summary.json`` with new counts; where QuPath wrote none, none."""
         path = self.folder / "summary.json"
         now = self._project.clock_ms()
@@ -247,7 +250,7 @@ class FolderEntry(EntryFields):
         raw = {**raw, "timestamp": now}
         if self._type is not None:
             raw["imageType"] = self._type
-        raw["hierarchy"] = {**raw.get("hierarchy", {}), **count_objects(objects)}
+        raw["hierarchy"] = {**raw.get("hierarchy", {}), **count_objects(tally)}
         return [Change(path, json.dumps(raw, ensure_ascii=False).encode("utf-8"), before)]
 
     def _verifier(self, staged: Staging) -> Callable[[bytes], None] | None:
@@ -300,17 +303,24 @@ class FolderEntry(EntryFields):
 
     def _decode(
         self, content: bytes, snapshot: Snapshot
-    ) -> tuple[tuple[SlideObject, ...], Mapping[str, int]]:
+    ) -> tuple[Sequence[SlideObject], Mapping[str, int]]:
         if not content:
             return (), {}
-        try:
-            return self._project.codec.read(content)
-        except ProjectError as error:
-            raise type(error)(
+
+        def in_words(error: ProjectError) -> ProjectError:
+            return type(error)(
                 f"The data of image '{self.name}' ({snapshot.path}) cannot be read: "
                 f"{error.message} Nothing was changed.",
                 hint=error.hint,
-            ) from error
+            )
+
+        try:
+            objects, colors = self._project.codec.read(content)
+        except ProjectError as error:
+            raise in_words(error) from error
+        if isinstance(objects, HeldObjects):
+            objects.in_words = in_words
+        return objects, colors
 
     def _writable(self) -> Staging:
         self._project.require_writable()

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from qpgaze.bridge.projects.held import Tally, tally_of
 from qpgaze.bridge.projects.uris import (
     Location,
     names_device,
@@ -111,15 +112,17 @@ _NAMES = {
 }
 
 
-def count_objects(objects: Sequence[SlideObject]) -> dict[str, Any]:
+def count_objects(objects: Sequence[SlideObject] | Tally) -> dict[str, Any]:
     """Return the ``hierarchy`` of an image's ``summary.json``: how many objects of which class."""
-    kinds = Counter(_NAMES[item.kind] for item in objects)
+    tally = objects if isinstance(objects, Counter) else tally_of(objects)
+    kinds: Counter[str] = Counter()
     classes: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
-    for item in objects:
-        if item.kind != "tma_core":
-            classes[item.kind == "annotation"][item.class_name or "Unclassified"] += 1
+    for (kind, class_name), count in tally.items():
+        kinds[_NAMES[kind]] += count
+        if kind != "tma_core":
+            classes[kind == "annotation"][class_name or "Unclassified"] += count
     return {
-        "nObjects": len(objects) + 1,
+        "nObjects": tally.total() + 1,
         "objectTypeCounts": {"Root objects": 1, **kinds},
         "annotationClassificationCounts": dict(classes[True]),
         "detectionClassificationCounts": dict(classes[False]),

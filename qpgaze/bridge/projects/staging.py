@@ -12,6 +12,7 @@ from uuid import UUID
 
 from qpgaze.bridge.projects.checking import check_objects, refuse_cores, settle_replacements
 from qpgaze.bridge.projects.comparing import moved, require_same, still_to_add, unlike
+from qpgaze.bridge.projects.held import HeldObjects, Tally, tally_of
 from qpgaze.errors import ConflictError, EntryError, ProjectError
 from qpgaze.model import SlideObject
 
@@ -38,14 +39,28 @@ class Staging:
     """
 
     def __init__(self, base: Sequence[SlideObject]) -> None:
-        self._now: dict[UUID, SlideObject] = {}
+        self._base = base
+        self._added: dict[UUID, SlideObject] = {}
         self._twice: set[UUID] = set()
-        for item in base:
-            if item.id in self._now:
-                self._twice.add(item.id)
-            self._now[item.id] = item
-        self._base = tuple(base)
+        self._all: dict[UUID, SlideObject] | None = None
         self._batches: list[Batch] = []
+
+    @property
+    def _now(self) -> dict[UUID, SlideObject]:
+        """All objects as they will be; made when more is done than adding."""
+        if self._all is None:
+            self._all = {}
+            for item in self._base:
+                if item.id in self._all:
+                    self._twice.add(item.id)
+                self._all[item.id] = item
+            self._all.update(self._added)
+        return self._all
+
+    def _has(self, identity: UUID) -> bool:
+        if self._all is None and isinstance(self._base, HeldObjects):
+            return identity in self._added or self._base.has(identity)
+        return identity in self._now
 
     @property
     def batches(self) -> tuple[Batch, ...]:
@@ -59,7 +74,19 @@ class Staging:
 
     def current(self) -> tuple[SlideObject, ...]:
         """Return all objects as they will be, parents before children."""
-        return tuple(self._now.values()) if self.dirty else self._base
+        return tuple(self._now.values()) if self.dirty else tuple(self._base)
+
+    def tally(self) -> Tally:
+        """Count all objects as they will be, by kind and class."""
+        if self._all is None:
+            return tally_of(self._base) + tally_of(list(self._added.values()))
+        return tally_of(self.current())
+
+    @property
+    def data(self) -> bytes | None:
+        """What the image's objects are made of, where that is still held for them."""
+        held = isinstance(self._base, HeldObjects) and self._all is None
+        return self._base.data if held and isinstance(self._base, HeldObjects) else None
 
     def onto(self, base: Sequence[SlideObject]) -> Staging:
         """Return the same changes staged on top of what the image has become since it was read.
@@ -77,7 +104,8 @@ class Staging:
             that is to be added.
         """
         merged = Staging(base)
-        before = {item.id: item for item in self._base}
+        changed = any(batch.replace or batch.remove for batch in self.batches)
+        before = {item.id: item for item in self._base} if changed else {}
         for batch in self.batches:
             gone = {identity for identity in batch.remove if identity not in merged._now}
             touched = [*batch.replace, *(batch.remove - gone)]
@@ -140,7 +168,7 @@ class Staging:
         """
         fresh: dict[UUID, SlideObject] = {}
         for item in objects:
-            if item.id in self._now or item.id in fresh:
+            if item.id in fresh or self._has(item.id):
                 raise ConflictError(
                     f"The image already has an object {item.id}; nothing was staged.",
                     hint="Replace it instead.",
@@ -149,11 +177,10 @@ class Staging:
         check_objects(list(fresh.values()))
         ordered = self._parents_first(fresh)
         batch = self._batch()
-        if any(item.id in batch.remove for item in ordered):
+        if batch.remove and any(identity in batch.remove for identity in ordered):
             batch = self._batch(new=True)
-        for item in ordered:
-            batch.add[item.id] = item
-            self._now[item.id] = item
+        batch.add.update(ordered)
+        (self._added if self._all is None else self._all).update(ordered)
 
     def replace(self, objects: Iterable[SlideObject]) -> None:
         """Stage objects in place of those with the same ids; their parents stay what they are.
@@ -228,13 +255,15 @@ class Staging:
                 hint="Delete one of them in QuPath.",
             )
 
-    def _parents_first(self, fresh: dict[UUID, SlideObject]) -> list[SlideObject]:
+    def _parents_first(self, fresh: dict[UUID, SlideObject]) -> dict[UUID, SlideObject]:
         """Order new objects so that each comes after its parent."""
+        if all(item.parent is None for item in fresh.values()):
+            return fresh
         placed: dict[UUID, SlideObject] = {}
         for item in fresh.values():
             line = [item]
             while (parent := line[-1].parent) is not None:
-                if parent in self._now or parent in placed:
+                if parent in placed or self._has(parent):
                     break
                 if parent not in fresh:
                     raise ProjectError(
@@ -246,4 +275,4 @@ class Staging:
                     raise ProjectError(f"Object {item.id} lies under itself; nothing was staged.")
             for one in reversed(line):
                 placed.setdefault(one.id, one)
-        return list(placed.values())
+        return placed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Final
@@ -259,7 +259,7 @@ def class_colors(scan: Scan) -> dict[str, int]:
         if gap is None:
             values = [(rows.template.sample.path_class, int(rows.numbers[0]))]
         else:
-            values = rows.first_of(gap)
+            values = [(found, number) for found, number, _ in rows.counts_of(gap)]
         for found, number in values:
             if found is not None and number < first.get(found, number + 1):
                 first[found] = number
@@ -268,3 +268,25 @@ def class_colors(scan: Scan) -> dict[str, int]:
         if found.color is not None:
             colors.setdefault(found.name, found.color & 0xFFFFFF)
     return colors
+
+
+def tally(scan: Scan) -> Counter[tuple[str, str | None]]:
+    """Count all objects but the root by kind and class, in order of appearance."""
+    found: defaultdict[tuple[str, str | None], list[int]] = defaultdict(lambda: [0, len(scan)])
+
+    def count(kind: str, path_class: PathClass | None, first: int, many: int) -> None:
+        entry = found[kind, path_class.name if path_class else None]
+        entry[0], entry[1] = entry[0] + many, min(entry[1], first)
+
+    for number, raw in scan.read.items():
+        if number:
+            count(raw.kind, raw.path_class, number, 1)
+    for rows in scan.rows:
+        sample, gap = rows.template.sample, _gap(rows, "class")
+        if gap is None:
+            count(sample.kind, sample.path_class, int(rows.numbers[0]), len(rows.numbers))
+            continue
+        for path_class, first, many in rows.counts_of(gap):
+            count(sample.kind, path_class, first, many)
+    ordered = sorted(found.items(), key=lambda item: item[1][1])
+    return Counter({key: many for key, (many, _) in ordered})

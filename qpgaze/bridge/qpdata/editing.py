@@ -80,23 +80,32 @@ def edit_qpdata(
     >>> edit_qpdata(more, remove=[pearl.id], class_colors={}) == data
     True
     """
-    return _edited(data, add, replace, remove, class_colors)
+    return edit_scan(Scan(data), add=add, replace=replace, remove=remove, class_colors=class_colors)
 
 
-def _edited(
-    data: bytes,
-    add: Sequence[SlideObject],
-    replace: Sequence[SlideObject],
-    remove: Collection[UUID],
+def edit_scan(
+    scan: Scan,
+    *,
+    add: Sequence[SlideObject] = (),
+    replace: Sequence[SlideObject] = (),
+    remove: Collection[UUID] = (),
     class_colors: Mapping[str, int],
 ) -> bytes:
-    scan = Scan(data)
+    """Return data with objects added, replaced and removed; see :func:`edit_qpdata`.
+
+    Parameters
+    ----------
+    scan : Scan
+        Of the data as they are.
+    add, replace, remove, class_colors
+        As for :func:`edit_qpdata`, which says what is raised, too.
+    """
     if not replace and not remove:
         made = append_objects(scan, add, class_colors)
         if made is not None:
             return made
     table = HandleTable(scan)
-    with quick_and_guarded(data):
+    with quick_and_guarded(scan.data):
         _refuse_other_bytes(scan, table)
         edit = _Edit(scan, table, add, replace, remove, class_colors)
         edit.write()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID, SafeUUID, uuid5
 
@@ -86,16 +85,24 @@ def stored_ids(scan: Scan) -> list[UUID | None]:
     return found
 
 
-def object_ids(scan: Scan, stored: Iterable[UUID | None] | None = None) -> list[UUID]:
-    """Return the ids of all objects, the root's first; made up where the file has none.
+def root_id(scan: Scan) -> UUID | None:
+    """Return the root's id, None where the file keeps none."""
+    text = scan.read[0].uid
+    return UUID(text) if text is not None and _UUID.fullmatch(text) else None
 
-    Parameters
-    ----------
-    scan : Scan
-    stored : iterable of UUID or None, optional
-        From :func:`stored_ids`, where that was asked already.
-    """
-    ids = list(stored_ids(scan) if stored is None else stored)
+
+def id_set(scan: Scan) -> set[bytes]:
+    """Return the ids of all objects, the root's left out, as 16 bytes each."""
+    columns, kept = id_columns(scan)
+    if not kept[1:].all():
+        return {one.bytes for one in object_ids(scan)[1:]}
+    raw = columns[1:].tobytes()
+    return {raw[i : i + 16] for i in range(0, len(raw), 16)}
+
+
+def object_ids(scan: Scan) -> list[UUID]:
+    """Return the ids of all objects, the root's first; made up where the file has none."""
+    ids = stored_ids(scan)
     if any(one is None for one in ids):
         space = uuid5(_POSITIONS, scan.header_text.encode("utf-8", "replace").decode())
         ways: dict[int, str] = {-1: ""}

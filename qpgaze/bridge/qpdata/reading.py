@@ -9,10 +9,11 @@ from uuid import UUID
 
 from qpgaze.bridge.qpdata import content
 from qpgaze.bridge.qpdata.columns import class_colors, make_objects
-from qpgaze.bridge.qpdata.identities import object_ids, stored_ids
+from qpgaze.bridge.qpdata.identities import object_ids, root_id
 from qpgaze.bridge.qpdata.javatypes import JavaArray, JavaEnum, JavaObject
 from qpgaze.bridge.qpdata.records import QpData
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
+from qpgaze.model import SlideObject
 
 _LONG: Final = 2**64 - 1
 
@@ -56,9 +57,8 @@ def read_qpdata(data: bytes) -> QpData:
 
 def from_scan(scan: Scan) -> QpData:
     """Make objects of what a scan found."""
+    objects = objects_of(scan)
     with quick_and_guarded(scan.data):
-        stored = stored_ids(scan)
-        objects = tuple(make_objects(scan, object_ids(scan, stored))[1:])
         colors = class_colors(scan)
     server = scan.header.get("server")
     return QpData(
@@ -72,9 +72,15 @@ def from_scan(scan: Scan) -> QpData:
         _steps(scan.parts.get("workflow")),
         _properties(scan.parts.get("properties")),
         colors,
-        stored[0],
+        root_id(scan),
         scan,
     )
+
+
+def objects_of(scan: Scan) -> tuple[SlideObject, ...]:
+    """Make the objects of a scan, parents before children."""
+    with quick_and_guarded(scan.data):
+        return tuple(make_objects(scan, object_ids(scan))[1:])
 
 
 def _locale(value: Any) -> str:

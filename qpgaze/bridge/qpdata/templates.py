@@ -295,10 +295,14 @@ class Rows:
         targets = self.numbers_of(gap, ">i4")[:, 0].astype(np.int64) - BASE_HANDLE
         return [self.shared[handle] for handle in targets.tolist()]
 
-    def first_of(self, gap: Gap) -> list[tuple[Any, int]]:
-        """Return what the references of a gap lead to, each once, and the first object with it."""
-        handles, rows = np.unique(self.numbers_of(gap, ">i4")[:, 0], return_index=True)
+    def counts_of(self, gap: Gap) -> list[tuple[Any, int, int]]:
+        """Return what the references of a gap lead to: each, its first object, how many have it."""
+        handles, rows, counts = np.unique(
+            self.numbers_of(gap, ">i4")[:, 0], return_index=True, return_counts=True
+        )
         return [
-            (self.shared[handle - BASE_HANDLE], int(self.numbers[row]))
-            for handle, row in zip(handles.tolist(), rows.tolist(), strict=True)
+            (self.shared[handle - BASE_HANDLE], int(self.numbers[row]), count)
+            for handle, row, count in zip(
+                handles.tolist(), rows.tolist(), counts.tolist(), strict=True
+            )
         ]
