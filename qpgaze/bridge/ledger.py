@@ -194,7 +194,7 @@ def _standing(item: SlideObject, record: Record | None) -> Standing:
         return Standing.CHANGED if _reviewed(item) else Standing.UNTOUCHED
     if record.op is Operation.REMOVE:
         return Standing.CHANGED  # we took it away and somebody brought it back
-    if _reviewed(item):
+    if _reviewed(item) and record.op is not Operation.COLLECT:
         return Standing.CHANGED
     return Standing.UNTOUCHED if as_recorded(item, record) else Standing.CHANGED
 

@@ -1,25 +1,26 @@
 """Bring together what several people did to copies of one image's objects: pure, no disk.
 
 An object is the same one where its id is the same. What it was before people went their ways is
-told by the ledger's last record that both copies share: who departed from it changed it. Where both
-did, and differently, nobody here knows who is right, and both are told.
+told by the last version of the image's data that both copies once had, or else, for what we wrote
+ourselves, by the ledger's last record that both share: who departed from it changed it. Where both
+did, and differently, or nobody can tell, both are told.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
-from qpgaze import keys
+from qpgaze.bridge.differing import difference
 from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, is_ours
-from qpgaze.bridge.projects.staging import check_objects
-from qpgaze.bridge.records import has_details
-from qpgaze.bridge.shapecode import encode_shape, same_shape
+from qpgaze.bridge.projects.checking import check_objects, settle_replacements
+from qpgaze.bridge.records import as_recorded, has_details
 from qpgaze.errors import ProjectError
 from qpgaze.model import SlideObject
 
@@ -49,8 +50,8 @@ class ImageMerge:
 
     Parameters
     ----------
-    add, change : list of SlideObject
-        New here; changed in the copy alone.
+    add, change, remove : list of SlideObject
+        New here; changed in the copy alone; deleted in the copy alone, where that is wanted.
     same : int
         Alike in both.
     kept : int
@@ -73,6 +74,7 @@ class ImageMerge:
 
     add: list[SlideObject] = field(default_factory=list)
     change: list[SlideObject] = field(default_factory=list)
+    remove: list[SlideObject] = field(default_factory=list)
     same: int = 0
     kept: int = 0
     gone_here: list[Told] = field(default_factory=list)
@@ -90,7 +92,9 @@ def merge_objects(
     *,
     here_records: Sequence[Record] = (),
     there_records: Sequence[Record] = (),
+    base: Callable[[], Sequence[SlideObject]] = tuple,
     prefer: Prefer | None = None,
+    take_deletions: bool = False,
 ) -> ImageMerge:
     """Merge a copy's objects of one image into ours.
 
@@ -100,8 +104,14 @@ def merge_objects(
         All objects of the image, parents before children.
     here_records, there_records : sequence of Record
         Both ledgers' records of that image, oldest first, under the entry id that it has here.
+    base : callable
+        Gives the objects of the last version that both once had, none where there is no such
+        version; called only where it is needed.
     prefer : "here", "copy" or None
         Which side to take where both changed an object; None: neither.
+    take_deletions : bool
+        Delete here what was deleted in the copy, where it is known to have been there and nobody
+        changed it here.
 
     Returns
     -------
@@ -109,65 +119,13 @@ def merge_objects(
 
     Notes
     -----
-    Nothing that is here is ever deleted, and what stays is never changed in part: an object is
-    taken whole from one side.
+    What stays is never changed in part: an object is taken whole from one side.
     """
-    return _Merging(here, there, here_records, there_records, prefer).merge()
-
-
-def difference(one: SlideObject, other: SlideObject) -> str | None:
-    """Name the first thing in which two objects differ, None where they are alike.
-
-    QuPath's rounding of shapes counts as no difference, and neither does the object that one lies
-    under: QuPath sorts objects under others as a whole, whenever somebody asks it to.
-    """
-    for what, words in _COMPARED.items():
-        if getattr(one, what) != getattr(other, what):
-            return words
-    if dict(one.metadata) != dict(other.metadata):
-        return _differing_texts(one.metadata, other.metadata)
-    if not _alike_numbers(one.measurements, other.measurements):
-        return "measurements"
-    return None if _same_geometry(one, other) else "shape"
+    merging = _Merging(here, there, here_records, there_records, base, prefer)
+    return merging.merge(take_deletions=take_deletions)
 
 
 _DECISIONS = {"here": "left as it is here", "copy": "taken from the copy"}
-_COMPARED = {
-    "kind": "kind",
-    "class_name": "class",
-    "color": "colour",
-    "name": "name",
-    "description": "description",
-    "locked": "lock",
-    "is_ellipse": "shape",
-    "c": "channel",
-    "z": "z-slice",
-    "t": "time point",
-}
-
-
-def _differing_texts(one: Mapping[str, str], other: Mapping[str, str]) -> str:
-    differing = sorted(key for key in {**one, **other} if one.get(key) != other.get(key))
-    if keys.STATE in differing:  # what a person looks for first
-        states = [texts.get(keys.STATE, "none") for texts in (one, other)]
-        return f"review state ({states[0]} here, {states[1]} in the copy)"
-    return "metadata " + ", ".join(f"'{key}'" for key in differing)
-
-
-def _alike_numbers(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    return one.keys() == other.keys() and all(
-        one[key] == other[key] or (one[key] != one[key] and other[key] != other[key]) for key in one
-    )
-
-
-def _same_geometry(one: SlideObject, other: SlideObject) -> bool:
-    if one.geometry.equals_exact(other.geometry, 0.0):
-        return True
-    try:
-        code = encode_shape(one.geometry, is_ellipse=one.is_ellipse)
-    except ProjectError:  # empty, or a collection: alike to the last digit or not at all
-        return False
-    return same_shape(code, other.geometry, is_ellipse=other.is_ellipse)
 
 
 def _content(record: Record) -> tuple[str, ...]:
@@ -188,6 +146,29 @@ def _by_id(records: Iterable[Record]) -> dict[UUID, list[Record]]:
     return sorted_
 
 
+_Departed = Callable[[SlideObject, Mapping[UUID, Sequence[Record]]], bool]
+"""Tells of an object, given its side's records, whether it is no longer what both once had."""
+
+
+def _departed_from_object(once: SlideObject) -> _Departed:
+    return lambda item, _records: difference(once, item) is not None
+
+
+def _departed_from_record(base: Record) -> _Departed:
+    def departed(item: SlideObject, records: Mapping[UUID, Sequence[Record]]) -> bool:
+        """Tell whether qpgaze wrote it anew or a person changed it."""
+        mine = [_content(record) for record in records.get(item.id, ())]
+        last = len(mine) - 1 - mine[::-1].index(_content(base))
+        if any(content != mine[last] for content in mine[last:]):
+            return True
+        if not has_details(item, base):
+            return True
+        standing = Ledger(Path(), [base]).compare([item], entry=base.entry)
+        return standing[item.id] is Standing.CHANGED
+
+    return departed
+
+
 class _Merging:
     """One merge while it goes on."""
 
@@ -197,6 +178,7 @@ class _Merging:
         there: Sequence[SlideObject],
         here_records: Sequence[Record],
         there_records: Sequence[Record],
+        base: Callable[[], Sequence[SlideObject]],
         prefer: Prefer | None,
     ) -> None:
         self.here = {item.id: item for item in here}
@@ -206,10 +188,18 @@ class _Merging:
         self.twice = {i for count in (counted, counted_there) for i, n in count.items() if n > 1}
         self.here_records = _by_id(here_records)
         self.there_records = _by_id(there_records)
+        self.read_base = base
         self.prefer = prefer
         self.result = ImageMerge()
 
-    def merge(self) -> ImageMerge:
+    @cached_property
+    def base(self) -> dict[UUID, SlideObject]:
+        """What both once had, by id; without objects whose ids say nothing."""
+        objects = self.read_base()
+        counted = Counter(item.id for item in objects)
+        return {item.id: item for item in objects if counted[item.id] == 1}
+
+    def merge(self, *, take_deletions: bool) -> ImageMerge:
         fresh: list[SlideObject] = []
         for identity, item in self.there.items():
             if identity in self.twice:
@@ -219,10 +209,10 @@ class _Merging:
             elif self._is_new(item):
                 fresh.append(item)
         for identity, item in self.here.items():
-            if identity not in self.there and identity in self.there_records:
-                self._tell(self.result.gone_there, item, "deleted in the copy")
+            if identity not in self.there and identity not in self.twice:
+                self._only_here(item, take_deletions=take_deletions)
         self.result.add = self._placed(self._writable(fresh))
-        self.result.change = self._writable(self.result.change)
+        self.result.change = self._writable(self.result.change, self._check_change)
         for item in self.result.add:
             self._take_records(item.id)
         for item in self.result.change:
@@ -237,37 +227,61 @@ class _Merging:
             self.result.nested_otherwise += mine.parent != other.parent
             self._take_records(mine.id)
             return
-        base = self._ancestor(mine.id)
-        changed_here = base is None or self._changed(mine, self.here_records, base)
-        changed_there = base is None or self._changed(other, self.there_records, base)
-        if changed_there and not changed_here:
+        ways = self._departures(mine.id)
+        told = [(way(mine, self.here_records), way(other, self.there_records)) for way in ways]
+        for changed_here, changed_there in told:
+            if changed_there and not changed_here:
+                self.result.change.append(other)
+                return
+            if changed_here and not changed_there:
+                self.result.kept += 1
+                return
+        why = f"differs in {what}, with no record of what it was before"
+        if (True, True) in told:
+            why = f"changed on both sides, in {what}"
+        if self._conflict(other, why):
             self.result.change.append(other)
-        elif changed_here and not changed_there:
-            self.result.kept += 1
-        elif changed_here and base is not None:
-            self._conflict(other, f"changed on both sides, in {what}")
-        else:
-            self._conflict(other, f"differs in {what}, with no record of what it was before")
 
     def _is_new(self, other: SlideObject) -> bool:
         """Decide on an object that only the copy has."""
-        if not self.here_records.get(other.id):
+        if other.id not in self.here_records and other.id not in self.base:
             return True
-        base = self._ancestor(other.id)
-        if base is not None and not self._changed(other, self.there_records, base):
+        if self._as_once(other, self.there_records) or self._as_collected(other):
             self._tell(self.result.gone_here, other, "deleted here, unchanged in the copy")
             return False
         return self._conflict(other, "deleted here, changed in the copy")
 
+    def _only_here(self, mine: SlideObject, *, take_deletions: bool) -> None:
+        """Decide on an object that the copy lacks: it never had it, or it was deleted there."""
+        if mine.id not in self.there_records and mine.id not in self.base:
+            return
+        unchanged = self._as_once(mine, self.here_records)
+        why = "deleted in the copy" if unchanged else "deleted in the copy, changed here"
+        if not take_deletions:
+            self._tell(self.result.gone_there, mine, why)
+        elif unchanged or self._conflict(mine, why):
+            self.result.remove.append(mine)
+
+    def _as_once(self, item: SlideObject, records: Mapping[UUID, Sequence[Record]]) -> bool:
+        """Tell whether an object is as both once had it."""
+        return any(not way(item, records) for way in self._departures(item.id))
+
+    def _as_collected(self, other: SlideObject) -> bool:
+        """Tell whether an object is as it was when it was brought home before."""
+        return any(
+            record.op is Operation.COLLECT
+            and as_recorded(other, record)
+            and has_details(other, record)
+            for record in self.here_records.get(other.id, ())
+        )
+
     def _conflict(self, other: SlideObject, why: str) -> bool:
-        """Note a conflict; True where the copy's side is to be taken as a new object."""
+        """Note a conflict; True where the copy's side is to be taken."""
         if self.prefer is None:
             self._tell(self.result.conflicts, other, why)
             return False
         taken = self.prefer == "copy"
         self._tell(self.result.decided, other, f"{why}; {_DECISIONS[self.prefer]}")
-        if taken and other.id in self.here:
-            self.result.change.append(other)
         return taken
 
     def _ancestor(self, identity: UUID) -> Record | None:
@@ -278,19 +292,28 @@ class _Merging:
                 return None if record.op is Operation.REMOVE else record
         return None
 
-    @staticmethod
-    def _changed(item: SlideObject, records: Mapping[UUID, Sequence[Record]], base: Record) -> bool:
-        """Tell whether a side departed from what both once had: by qpgaze or by hand."""
-        mine = [_content(record) for record in records.get(item.id, ())]
-        last = len(mine) - 1 - mine[::-1].index(_content(base))
-        if any(content != mine[last] for content in mine[last:]):
-            return True
-        if not has_details(item, base):
-            return True
-        standing = Ledger(Path(), [base]).compare([item], entry=base.entry)
-        return standing[item.id] is Standing.CHANGED
+    def _departures(self, identity: UUID) -> list[_Departed]:
+        """Return what tells whether an object departed from what both once had, best first.
 
-    def _writable(self, items: list[SlideObject]) -> list[SlideObject]:
+        The file that both had says everything of an object; the ledger does not tell of its
+        measurements and metadata, but may be younger.
+        """
+        record, once = self._ancestor(identity), self.base.get(identity)
+        if once is None:
+            return [] if record is None else [_departed_from_record(record)]
+        by_file = [_departed_from_object(once)]
+        if record is None or (as_recorded(once, record) and has_details(once, record)):
+            return by_file
+        return [_departed_from_record(record), *by_file]
+
+    def _check_change(self, items: Sequence[SlideObject]) -> None:
+        settle_replacements(items, self.here)
+
+    def _writable(
+        self,
+        items: list[SlideObject],
+        check: Callable[[Sequence[SlideObject]], None] = check_objects,
+    ) -> list[SlideObject]:
         """Return those that can be written here, and tell of the others."""
         lasting = []
         for item in items:
@@ -300,14 +323,16 @@ class _Merging:
             else:
                 lasting.append(item)
         try:
-            check_objects(lasting)
+            check(lasting)
         except ProjectError:
-            return [item for item in lasting if self._can_be_written(item)]
+            return [item for item in lasting if self._can_be_written(item, check)]
         return lasting
 
-    def _can_be_written(self, item: SlideObject) -> bool:
+    def _can_be_written(
+        self, item: SlideObject, check: Callable[[Sequence[SlideObject]], None]
+    ) -> bool:
         try:
-            check_objects([item])
+            check([item])
         except ProjectError as error:
             why = error.message.partition(" cannot be written: ")[2]
             why = why.removesuffix(" Nothing was staged.").rstrip(".")
@@ -318,6 +343,7 @@ class _Merging:
     def _placed(self, fresh: list[SlideObject]) -> list[SlideObject]:
         """Put new objects under what is there of their parents in the copy."""
         known = {*self.here, *(item.id for item in fresh)}
+        known -= {item.id for item in self.result.remove}
 
         def nearest(parent: UUID | None) -> UUID | None:
             steps = len(self.there)

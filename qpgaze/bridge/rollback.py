@@ -194,6 +194,8 @@ def _choose(
             of = item.metadata.get(keys.SESSION, "")
         if of != session or standing is Standing.FOREIGN:
             continue
+        if record is not None and record.op is Operation.COLLECT:
+            continue  # a person's copy of a label, brought home from a reader
         if item is None:
             image.gone += 1
         elif also_changed or (

@@ -34,7 +34,12 @@ MOST_LINES = 20
 @click.option(
     "--prefer",
     type=click.Choice(["here", "copy"]),
-    help="Which side to take where both changed an object. Without it they are listed.",
+    help="Which side to take where both changed something. Without it that is listed.",
+)
+@click.option(
+    "--take-deletions",
+    is_flag=True,
+    help="Delete what only a copy deleted. Without it deletions are listed.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option(
@@ -60,8 +65,8 @@ def collect(
     """Merge readers' copies of a project into one.
 
     Each COPY is only read. Its sessions, its new objects, and what only its reader changed go
-    into PROJECT; what both sides changed is listed and left alone, and nothing is ever deleted.
-    Doing it again adds nothing twice. Ends with 1 where something is left to look at.
+    into PROJECT; what both sides changed is listed and left alone. Doing it again adds nothing
+    twice. Ends with 1 where something is left to look at.
     """
     from qpgaze.workflows.collect import collect_projects
 
@@ -84,7 +89,11 @@ def _show(report: CollectReport) -> None:
         click.echo("Nothing was written: this was a dry run.")
     else:
         click.echo(f"Collected into {report.project}")
-        if any(image.added or image.changed for copy in report.copies for image in copy.images):
+        if any(
+            image.added or image.changed or image.removed
+            for copy in report.copies
+            for image in copy.images
+        ):
             # QuPath reads an image's objects when it opens it, and would save over ours.
             click.echo("An image that is open in QuPath must be reopened (File > Reload data).")
 
@@ -96,10 +105,13 @@ def _show_copy(copy: CollectedCopy) -> None:
     click.echo(f"From {copy.copy}")
     if copy.images:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("image", "added", "changed", "same", "kept", "conflicts"):
+        removed = any(image.removed for image in copy.images)
+        headings = ["image", "added", "changed", "same", "kept", "conflicts"]
+        for heading in [*headings, *(["deleted"] if removed else [])]:
             table.add_column(heading, justify="left" if heading == "image" else "right")
         for image in copy.images:
-            counts = (image.added, image.changed, image.same, image.kept, len(image.conflicts))
+            counts = [image.added, image.changed, image.same, image.kept, len(image.conflicts)]
+            counts += [image.removed] if removed else []
             name = f"{image.entry} {image.name}{' (new)' if image.new else ''}"
             # Text, not str: a name may hold what rich takes for mark-up.
             table.add_row(Text(name), *map(str, counts))
@@ -127,6 +139,10 @@ def _to_look_at(copy: CollectedCopy) -> Iterator[str]:
         where = f"Image {image.entry} {image.name}"
         if image.problem:
             yield f"{where}: {image.problem}"
+        if image.fields:
+            yield f"{where}: taken from the copy: {'; '.join(image.fields)}."
+        for one in image.field_conflicts:
+            yield f"Conflict: {one.name} of image {image.entry}: {one.why}."
         for kind, told in (
             ("Conflict", image.conflicts),
             ("Decided", image.decided),

@@ -8,131 +8,38 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qpgaze.bridge import open_project
-from qpgaze.bridge.ledger import Ledger, Record
-from qpgaze.bridge.merge import ImageMerge, Prefer, Told, merge_objects
+from qpgaze.bridge.ancestor import keep_versions, last_common_version
+from qpgaze.bridge.ledger import Ledger, Operation, Record, is_ours, records_of
+from qpgaze.bridge.merge import Prefer, merge_objects
+from qpgaze.bridge.merge_fields import Fields, merge_fields
 from qpgaze.bridge.merge_images import match_images
-from qpgaze.bridge.pending import open_ledger
+from qpgaze.bridge.pending import commit_recorded, open_ledger
+from qpgaze.bridge.projects.folder_entry import FolderEntry
 from qpgaze.bridge.projects.in_use import warnings_of_use
 from qpgaze.bridge.projects.lock import writer_lock
+from qpgaze.bridge.projects.qpproj import entry_id, find_project_file, parse_project
 from qpgaze.errors import ProjectError, QpgazeError, UsageError
-from qpgaze.workflows.collect_sessions import CollectedSession, SessionShelf, session_folders
+from qpgaze.workflows.collect_report import (
+    CollectedCopy,
+    CollectedImage,
+    CollectReport,
+    count_objects,
+    tell_fields,
+)
+from qpgaze.workflows.collect_sessions import SessionShelf, session_folders
 
 if TYPE_CHECKING:
     from qpgaze.bridge.projects.opening import Backend
     from qpgaze.bridge.projects.protocol import Entry, Project
+    from qpgaze.model import SlideObject
 
-
-@dataclass
-class CollectedImage:
-    """What became of one image of a copy: counts of objects, and those to look at.
-
-    Parameters
-    ----------
-    entry, name : str
-        Here.
-    copy_entry : str
-        Its id in the copy.
-    new : bool
-        The image itself was added.
-    added : int
-        Objects that were only in the copy.
-    changed : int
-        Taken because only the copy changed them.
-    same : int
-    kept : int
-        Left as they are because only the project changed them.
-    gone_here, gone_there : list of Told
-        Deleted here and not brought back; deleted in the copy and not deleted here.
-    conflicts : list of Told
-        Changed on both sides: left as they are here.
-    decided : list of Told
-        The same, where a side was preferred.
-    left_out : list of Told
-        What cannot be carried over.
-    problem : str
-        Why the image's objects could not be read, in here or there.
-    """
-
-    entry: str
-    name: str
-    copy_entry: str
-    new: bool = False
-    added: int = 0
-    changed: int = 0
-    same: int = 0
-    kept: int = 0
-    gone_here: list[Told] = field(default_factory=list)
-    gone_there: list[Told] = field(default_factory=list)
-    conflicts: list[Told] = field(default_factory=list)
-    decided: list[Told] = field(default_factory=list)
-    left_out: list[Told] = field(default_factory=list)
-    problem: str = ""
-
-
-@dataclass
-class CollectedCopy:
-    """What became of one copy.
-
-    Parameters
-    ----------
-    copy : str
-        The project file.
-    images : list of CollectedImage
-    unmatched : list of (id, name, why)
-        Images that are only in the copy and were not added.
-    sessions : list of CollectedSession
-    classes : list of str
-        New here.
-    notes : list of str
-    """
-
-    copy: str
-    images: list[CollectedImage] = field(default_factory=list)
-    unmatched: list[tuple[str, str, str]] = field(default_factory=list)
-    sessions: list[CollectedSession] = field(default_factory=list)
-    classes: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing is left for a person to decide."""
-        sessions = any(one.status in ("conflict", "damaged") for one in self.sessions)
-        images = any(one.conflicts or one.left_out or one.problem for one in self.images)
-        return not (sessions or images or self.unmatched)
-
-
-@dataclass
-class CollectReport:
-    """What :func:`collect_projects` did.
-
-    Parameters
-    ----------
-    project : str
-    dry_run : bool
-        Nothing was written.
-    copies : list of CollectedCopy
-    notes : list of str
-        Images that a QuPath seems to have open.
-    """
-
-    project: str
-    dry_run: bool
-    copies: list[CollectedCopy] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing is left for a person to decide."""
-        return all(copy.clean for copy in self.copies)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        return {**asdict(self), "clean": self.clean}
+__all__ = ["CollectReport", "collect_projects"]
 
 
 def collect_projects(
@@ -142,6 +49,7 @@ def collect_projects(
     dry_run: bool = False,
     add_images: bool = False,
     prefer: Prefer | None = None,
+    take_deletions: bool = False,
     backend: Backend = "auto",
     allow_hosts: Collection[str] = (),
 ) -> CollectReport:
@@ -158,7 +66,10 @@ def collect_projects(
     add_images : bool
         Also add images that only a copy has; their slides must be there.
     prefer : "here", "copy" or None
-        What to do with objects that both sides changed; None leaves and lists them.
+        What to do with what both sides changed; None leaves and lists it.
+    take_deletions : bool
+        Delete what was deleted in a copy, where it is known to have been there and nobody changed
+        it in the project; else it is only listed.
     backend : "auto", "embedded" or "paquo"
     allow_hosts : collection of str
         Computers, besides the projects' own, whose shares slides may be opened from.
@@ -171,25 +82,32 @@ def collect_projects(
         If a project cannot be read or written; nothing was changed then.
     """
     options: dict[str, Any] = {"backend": backend, "allow_hosts": allow_hosts}
+    choices = _Choices(add_images, take_deletions, prefer)
+    folder = find_project_file(Path(into)).parent
     with contextlib.ExitStack() as opened:
+        if not dry_run:  # for as long as it takes: what was read stays true until it is written
+            opened.enter_context(writer_lock(folder))
         project = opened.enter_context(open_project(into, mode="r+", **options))
         others = [opened.enter_context(open_project(path, **options)) for path in copies]
         _refuse_itself(project, others)
         report = CollectReport(str(project.path), dry_run)
-        shelf = SessionShelf(project.path.parent)
-        ledger = Ledger.open(project.path.parent) if dry_run else open_ledger(project)
-        work = _Collecting(project, ledger, add_images=add_images, prefer=prefer)
+        ledger = Ledger.open(folder) if dry_run else open_ledger(project)
+        shelf = SessionShelf(folder)
+        work = _Collecting(project, ledger, choices)
         try:
+            if not dry_run:
+                shelf.sweep()
             for other in others:
                 found = work.collect(other)
                 found.sessions = [
-                    shelf.plan(folder, copy=not dry_run)
-                    for folder in session_folders(other.path.parent)
+                    shelf.plan(session, copy=not dry_run)
+                    for session in session_folders(other.path.parent)
                 ]
                 report.copies.append(found)
             report.notes = warnings_of_use(project, _changed(report))
             if not dry_run:
-                work.write(shelf)
+                work.write()
+                shelf.publish()
         finally:
             shelf.clear()
     return report
@@ -201,7 +119,7 @@ def _changed(report: CollectReport) -> set[str]:
         image.entry
         for copy in report.copies
         for image in copy.images
-        if (image.added or image.changed) and not image.new
+        if (image.added or image.changed or image.removed) and not image.new
     }
 
 
@@ -218,40 +136,58 @@ def _refuse_itself(project: Project, others: Sequence[Project]) -> None:
         seen.add(other.path.resolve())
 
 
+@dataclass(frozen=True)
+class _Choices:
+    add_images: bool
+    take_deletions: bool
+    prefer: Prefer | None
+
+
 class _Collecting:
     """One collection while it goes on: what is staged, and what the ledger is to be told."""
 
-    def __init__(
-        self, project: Project, ledger: Ledger, *, add_images: bool, prefer: Prefer | None
-    ) -> None:
+    def __init__(self, project: Project, ledger: Ledger, choices: _Choices) -> None:
         self.project = project
-        self.add_images = add_images
-        self.prefer: Prefer | None = prefer
+        self.choices = choices
         self.ledger = ledger
-        self._records: list[tuple[Entry, Record]] = []
+        self._records: list[Record] = []
 
     def collect(self, other: Project) -> CollectedCopy:
         """Stage what a copy brings."""
         found = CollectedCopy(str(other.path))
+        ledger = Ledger.open(other.path.parent)
         records: dict[str, list[Record]] = {}
-        for record in Ledger.open(other.path.parent).records:
+        for record in ledger.records:
             records.setdefault(record.entry, []).append(record)
-        have = set(self.project.classes)
-        found.classes = [name for name in other.classes if name not in have]
-        self.project.add_classes({name: other.classes[name] for name in found.classes})
+        self._take_classes(other, found)
         matches = match_images(self.project.entries, other.entries)
+        said = _said_once(self.project, other) if matches.pairs else {}
         for mine, theirs in matches.pairs:
-            found.images.append(self._merge(mine, theirs, records.get(theirs.id, [])))
-            found.notes += _other_facts(mine, theirs)
+            image = self._merge(mine, theirs, records.get(theirs.id, []))
+            if not image.problem:
+                same_id = mine.id == theirs.id
+                self._merge_fields(mine, theirs, said.get(mine.id) if same_id else None, image)
+            found.images.append(image)
         for theirs, why in matches.unmatched:
             self._unmatched(theirs, why, records.get(theirs.id, []), found)
         return found
+
+    def _take_classes(self, other: Project, found: CollectedCopy) -> None:
+        have = self.project.classes
+        found.classes = [name for name in other.classes if name not in have]
+        for name, color in other.classes.items():
+            if have.get(name, color) != color:
+                found.notes.append(
+                    f"The class '{name}' has another colour in the copy (#{color:06x}); it keeps "
+                    f"the one that it has here (#{have[name]:06x})."
+                )
+        self.project.add_classes({name: other.classes[name] for name in found.classes})
 
     def _unmatched(
         self, theirs: Entry, why: str, records: Sequence[Record], found: CollectedCopy
     ) -> None:
         """Add an image that only the copy has, where that is wanted and can be done."""
-        if not self.add_images:
+        if not self.choices.add_images:
             found.unmatched.append((theirs.id, theirs.name, why))
             return
         try:
@@ -259,13 +195,16 @@ class _Collecting:
             mine = self.project.add_image(
                 theirs.image_path(),
                 name=theirs.name,
-                image_type=_image_type(theirs),
+                image_type=theirs.image_type or "UNSET",
                 metadata=theirs.metadata,
             )
         except QpgazeError as error:
             found.unmatched.append((theirs.id, theirs.name, f"{why}; not added: {error}"))
             return
-        _take_words(mine, theirs)
+        if theirs.description:
+            mine.describe(theirs.description)
+        if theirs.tags:
+            mine.set_tags(theirs.tags)
         image = self._merge(mine, theirs, records)
         image.new = True
         found.images.append(image)
@@ -283,63 +222,92 @@ class _Collecting:
             there,
             here_records=[*self._here(mine)],
             there_records=[replace(record, entry=mine.id) for record in records],
-            prefer=self.prefer,
+            base=lambda: _objects_once(mine, theirs),
+            prefer=self.choices.prefer,
+            take_deletions=self.choices.take_deletions,
         )
         mine.add(merged.add)
         mine.replace(merged.change)
-        self._records += [(mine, record) for record in merged.records]
-        _count(image, merged)
+        mine.remove([item.id for item in merged.remove])
+        self._records += merged.records
+        told = {record.id for record in records}
+        drawn = [item for item in (*merged.add, *merged.change) if item.id not in told]
+        drawn = [item for item in drawn if not is_ours(item)]
+        self._records += [  # a person's own: no session's, even if it is a copy of a label
+            replace(record, session="", label="", method="")
+            for record in records_of(Operation.COLLECT, mine.id, drawn)
+        ]
+        self._records += records_of(Operation.REMOVE, mine.id, merged.remove)
+        count_objects(image, merged)
         return image
+
+    def _merge_fields(
+        self, mine: Entry, theirs: Entry, once: Fields | None, image: CollectedImage
+    ) -> None:
+        """Stage what the copy says of an image besides its objects."""
+        merged = merge_fields(
+            mine,
+            Fields.of(theirs),
+            once,
+            base_type=_type_once(mine, theirs),
+            prefer=self.choices.prefer,
+        )
+        tell_fields(image, merged)
 
     def _here(self, entry: Entry) -> Iterator[Record]:
         """Go through what the ledger says of an image, what it is to be told included."""
-        yield from (record for record in self.ledger.records if record.entry == entry.id)
-        yield from (record for mine, record in self._records if mine is entry)
+        for record in (*self.ledger.records, *self._records):
+            if record.entry == entry.id:
+                yield record
 
-    def write(self, shelf: SessionShelf) -> None:
-        """Write everything: objects first, then sessions and ledger, which can be caught up on."""
-        with writer_lock(self.project.path.parent):
-            self.project.commit()
-            shelf.publish()
-            # A new image may have got another id at the commit.
-            self.ledger.append(replace(record, entry=mine.id) for mine, record in self._records)
-
-
-def _count(image: CollectedImage, merged: ImageMerge) -> None:
-    image.added, image.changed = len(merged.add), len(merged.change)
-    image.same, image.kept = merged.same, merged.kept
-    image.gone_here, image.gone_there = merged.gone_here, merged.gone_there
-    image.conflicts, image.decided = merged.conflicts, merged.decided
-    image.left_out = merged.left_out
+    def write(self) -> None:
+        """Write what is staged, objects and ledger together."""
+        changed = [
+            entry
+            for entry in self.project.entries
+            if isinstance(entry, FolderEntry) and (entry.dirty or entry.fields_dirty)
+        ]
+        commit_recorded(self.project, self.ledger, self._records, occasion="collect")
+        if changed:
+            keep_versions(self.project, changed)
 
 
-def _other_facts(mine: Entry, theirs: Entry) -> list[str]:
-    """Say what a copy knows of an image that is not merged: a person may want to take it over."""
-    other = {
-        key: value for key, value in theirs.metadata.items() if mine.metadata.get(key) != value
-    }
-    notes = []
-    if other:
-        said = ", ".join(f"{key} = {value}" for key, value in sorted(other.items()))
-        notes.append(f"Image {mine.id} {mine.name}: in the copy its metadata say {said}.")
-    return notes
-
-
-def _take_words(mine: Entry, theirs: Entry) -> None:
-    """Give a new image what people wrote about it in the copy."""
-    from qpgaze.bridge.projects.folder_entry import FolderEntry
-
-    if isinstance(mine, FolderEntry) and isinstance(theirs, FolderEntry):
-        for key in ("description", "tags"):
-            if key in theirs.raw:
-                mine.raw[key] = theirs.raw[key]
-
-
-def _image_type(entry: Entry) -> str:
-    """Return what QuPath takes an image for; unset where the copy does not say."""
-    from qpgaze.bridge.projects.folder_entry import FolderEntry
+def _objects_once(mine: Entry, theirs: Entry) -> Sequence[SlideObject]:
+    """Return the objects of the last version that an image and its copy both had."""
     from qpgaze.bridge.qpdata import read_qpdata
 
-    if not isinstance(entry, FolderEntry) or not entry.data_path.is_file():
-        return "UNSET"
-    return read_qpdata(entry.data_path.read_bytes()).image_type or "UNSET"
+    content = _data_once(mine, theirs)
+    try:
+        return () if content is None else read_qpdata(content).objects
+    except ProjectError:  # a version that nobody could read: it tells nothing
+        return ()
+
+
+def _type_once(mine: Entry, theirs: Entry) -> str | None:
+    """Return the image type that both once had, None where that is not known."""
+    from qpgaze.bridge.qpdata.opening import read_opening
+
+    if mine.image_type == theirs.image_type:
+        return None
+    content = _data_once(mine, theirs)
+    return None if content is None else read_opening(content).image_type
+
+
+def _data_once(mine: Entry, theirs: Entry) -> bytes | None:
+    if not isinstance(mine, FolderEntry) or not isinstance(theirs, FolderEntry):
+        return None
+    if mine.is_new:
+        return None
+    return last_common_version(mine.data_path, theirs.data_path)
+
+
+def _said_once(project: Project, other: Project) -> dict[str, Fields]:
+    """Return for each image, by its id, what both projects once said of it."""
+    content = last_common_version(project.path, other.path)
+    if content is None:
+        return {}
+    try:
+        raw = parse_project(content, project.path)
+    except ProjectError:  # a version that nobody could read: it tells nothing
+        return {}
+    return {entry_id(item): Fields.of_raw(item) for item in raw.get("images", [])}

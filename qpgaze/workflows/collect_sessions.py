@@ -113,6 +113,14 @@ class SessionShelf:
         why = "" if files.closed else "it was not closed: a recording that was cut"
         return CollectedSession(folder.name, str(files.id), "added", why)
 
+    def sweep(self) -> None:
+        """Remove what a collection that was cut left on its way.
+
+        Only for who holds the project's lock: a living collection's files look the same.
+        """
+        for part in sessions_dir(self.project_folder).glob(".*.part~"):
+            shutil.rmtree(part, ignore_errors=True)
+
     def publish(self) -> None:
         """Move the copied sessions into place.
 

@@ -73,8 +73,21 @@ def write(
     remove: Sequence[UUID] = (),
     image: str = "1",
     by_qpgaze: bool = False,
+    in_qupath: bool = False,
 ) -> None:
-    """Change a project as a person does, or as qpgaze does with its ledger."""
+    """Change a project as a person does, or as qpgaze does with its ledger.
+
+    QuPath keeps no account of what it saved, and removes the backup beside the data.
+    """
+    if in_qupath:
+        before = tree(project / "qpgaze")
+        write(project, add=add, change=change, remove=remove, image=image)
+        for name in tree(project / "qpgaze").keys() - before.keys():
+            (project / "qpgaze" / name).unlink()
+        for name, content in before.items():
+            (project / "qpgaze" / name).write_bytes(content)
+        (project / "data" / image / "data.qpdata.bkp").unlink(missing_ok=True)
+        return
     with open_project(project, mode="r+", backend="embedded") as opened:
         entry = opened.entry(image)
         entry.add(add)

@@ -121,6 +121,7 @@ def test_what_both_changed_is_listed_and_left(
     people.write(copy, change=[people.reviewed(people.label(1), "rejected")])
     people.write(project, change=[people.reviewed(people.label(1))])
     people.write(copy, change=[people.drawn(1, geometry=shapely.box(0, 0, 9, 9))])
+    people.write(project, change=[people.drawn(1, geometry=shapely.box(0, 0, 8, 8))])
     before = people.tree(project)
     report = collect(copy, into=project)
     assert not report.clean
@@ -221,6 +222,7 @@ def test_images_are_matched_by_id_and_image_never_by_id_alone(
     raw["images"][0]["serverBuilder"]["uri"] = other.as_uri()
     raw["images"][0]["imageName"] = "else.png"
     raw["images"][0]["description"] = "seen twice"
+    raw["images"][0]["tags"] = ["margin"]
     raw["images"][1]["entryID"] = 5
     file.write_text(json.dumps(raw), "utf-8")
     (copy / "data" / "2").rename(copy / "data" / "5")
@@ -238,6 +240,7 @@ def test_images_are_matched_by_id_and_image_never_by_id_alone(
     assert TWO in people.objects(project, "3")
     written = json.loads((project / "project.qpproj").read_text("utf-8"))
     assert written["images"][2]["description"] == "seen twice"
+    assert written["images"][2]["tags"] == ["margin"]
     settled = people.tree(project)
     again = collect(copy, into=project, add_images=True)
     assert not any(one.new for one in again.copies[0].images)
@@ -292,17 +295,6 @@ def test_wrong_use_is_said(project: Path, copy_of: Copy) -> None:
             collect(*copies, into=project)
 
 
-def test_metadata_of_images_are_told(project: Path, copy_of: Copy) -> None:
-    copy = copy_of(project, "a")
-    file = copy / "project.qpproj"
-    raw = json.loads(file.read_text("utf-8"))
-    raw["images"][0]["metadata"]["patient"] = "P7"
-    file.write_text(json.dumps(raw), "utf-8")
-    report = collect(copy, into=project)
-    assert report.clean
-    assert "patient = P7" in report.copies[0].notes[0]
-
-
 def test_the_verb(
     project: Path,
     copy_of: Copy,
@@ -315,13 +307,14 @@ def test_the_verb(
     people.write(copy, add=[people.drawn(2)])
     moved = dataclasses.replace(people.drawn(1), geometry=shapely.box(0, 0, 9, 9))
     people.write(copy, change=[moved])
+    people.write(project, change=[people.drawn(1, class_name="Stroma")])
     words = ["project", "collect", str(copy), "--into", str(project)]
     assert run([*words, "--dry-run", "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert said["copies"][0]["images"][0]["conflicts"][0]["id"] == str(ONE)
     assert run(words) == 1
     out = capsys.readouterr().out
-    assert "Conflict: Tumor in image 1: differs in shape" in " ".join(out.split())
+    assert "Conflict: Tumor in image 1: changed on both sides, in class" in " ".join(out.split())
     assert run([*words, "--prefer", "here"]) == 0
     shutil.rmtree(copy)
     assert run(words) == 2

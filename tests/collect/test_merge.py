@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpgaze import keys
+from qpgaze.bridge.differing import difference
 from qpgaze.bridge.ledger import Operation, Record, records_of
-from qpgaze.bridge.merge import ImageMerge, difference, merge_objects
+from qpgaze.bridge.merge import ImageMerge, merge_objects
 from qpgaze.model import SlideObject
 
 SESSION = UUID("6f1f0e0a-2b7b-4a37-9d7e-0a6a3a5f9d01")
@@ -85,23 +86,39 @@ def sides(draw: st.DrawFn) -> Side:
     return Side(tuple(objects), tuple(records))
 
 
-def merge(here: Side, there: Side) -> tuple[Side, ImageMerge]:
+def merge(
+    here: Side, there: Side, *, base: bool = False, deletions: bool = False
+) -> tuple[Side, ImageMerge]:
     found = merge_objects(
-        here.objects, there.objects, here_records=here.records, there_records=there.records
+        here.objects,
+        there.objects,
+        here_records=here.records,
+        there_records=there.records,
+        base=lambda: START.objects if base else (),
+        take_deletions=deletions,
     )
     now = here.known()
+    for item in found.remove:
+        now = {
+            identity: dataclasses.replace(kept, parent=item.parent)
+            if kept.parent == item.id
+            else kept
+            for identity, kept in now.items()
+            if identity != item.id
+        }
     for item in found.add:
         assert item.id not in now
         now[item.id] = item
     for item in found.change:
         now[item.id] = dataclasses.replace(item, parent=now[item.id].parent)
-    return Side(tuple(now.values()), (*here.records, *found.records)), found
+    removed = records_of(Operation.REMOVE, "1", found.remove, time_utc="t9")
+    return Side(tuple(now.values()), (*here.records, *found.records, *removed)), found
 
 
-def together(here: Side, others: Sequence[Side]) -> tuple[Side, bool]:
+def together(here: Side, others: Sequence[Side], **options: bool) -> tuple[Side, bool]:
     clean = True
     for other in others:
-        here, found = merge(here, other)
+        here, found = merge(here, other, **options)
         clean &= not found.conflicts
     return here, clean
 
@@ -114,29 +131,32 @@ def assert_alike(one: Side, other: Side) -> None:
     assert sorted(map(str, one.records)) == sorted(map(str, other.records))
 
 
-@given(sides(), sides(), sides())
-def test_the_order_of_copies_does_not_matter(here: Side, a: Side, b: Side) -> None:
-    forth, clean = together(here, [a, b])
-    back, clean_too = together(here, [b, a])
+@given(sides(), sides(), sides(), st.booleans(), st.booleans())
+def test_the_order_of_copies_does_not_matter(
+    here: Side, a: Side, b: Side, base: bool, deletions: bool
+) -> None:
+    forth, clean = together(here, [a, b], base=base, deletions=deletions)
+    back, clean_too = together(here, [b, a], base=base, deletions=deletions)
     assert clean == clean_too
     if clean:
         assert_alike(forth, back)
 
 
-@given(sides(), sides())
-def test_twice_is_once(here: Side, there: Side) -> None:
-    once, first = merge(here, there)
-    twice, second = merge(once, there)
+@given(sides(), sides(), st.booleans(), st.booleans())
+def test_twice_is_once(here: Side, there: Side, base: bool, deletions: bool) -> None:
+    once, first = merge(here, there, base=base, deletions=deletions)
+    twice, second = merge(once, there, base=base, deletions=deletions)
     assert not second.add
     assert not second.change
+    assert not second.remove
     assert not second.records
     assert twice == once
     assert len(second.conflicts) == len(first.conflicts)
 
 
-@given(sides(), sides())
-def test_nothing_is_lost(here: Side, there: Side) -> None:
-    after, found = merge(here, there)
+@given(sides(), sides(), st.booleans())
+def test_nothing_is_lost(here: Side, there: Side, base: bool) -> None:
+    after, found = merge(here, there, base=base)
     now = after.known()
     assert set(here.known()) <= set(now)
     told = {one.id for one in (*found.conflicts, *found.gone_here, *found.left_out)}
@@ -169,6 +189,32 @@ def test_a_readers_work_comes_home_whole(there: Side) -> None:
     assert all(UUID(told.id).version == 4 for told in found.conflicts)
 
 
+@given(sides(), st.booleans())
+def test_with_the_version_that_both_had_every_change_of_one_comes_home(
+    there: Side, deletions: bool
+) -> None:
+    """Drawn by hand or by gaze, moved, judged or deleted: who changed it is known."""
+    after, found = merge(START, there, base=True, deletions=deletions)
+    assert not found.conflicts
+    now, theirs = after.known(), there.known()
+    assert all(difference(now[identity], item) is None for identity, item in theirs.items())
+    left = set(now) - set(theirs)
+    assert not (left if deletions else left - set(START.known()))
+    back, found = merge(there, START, base=True, deletions=deletions)
+    assert back == there
+    assert not found.conflicts
+
+
+@given(sides(), sides())
+def test_only_what_a_common_version_proves_is_deleted(here: Side, there: Side) -> None:
+    _, found = merge(here, there, base=True, deletions=True)
+    once, theirs = START.known(), there.known()
+    for item in found.remove:
+        assert item.id not in theirs
+        # As both once had it, or as qpgaze wrote it into both.
+        assert difference(item, once[item.id]) is None
+
+
 def test_what_nobody_has_a_record_of_is_told_so() -> None:
     moved = edit(made(4), "move")
     assert moved is not None
@@ -182,12 +228,25 @@ def test_two_objects_of_one_id_are_told() -> None:
 
 
 def test_kinds_that_cannot_be_written_are_told_and_their_children_kept() -> None:
-    cell = dataclasses.replace(made(6), kind="cell")
-    inside = dataclasses.replace(made(7), parent=cell.id)
+    core = dataclasses.replace(made(6), kind="tma_core")
+    inside = dataclasses.replace(made(7), parent=core.id)
     bow_tie = shapely.Polygon([(0, 0), (9, 9), (9, 0), (0, 9)])
     broken = dataclasses.replace(made(8), geometry=bow_tie)
-    found = merge_objects([], [cell, inside, broken])
+    found = merge_objects([], [core, inside, broken])
     assert [item.id for item in found.add] == [inside.id]
     whys = [told.why for told in found.left_out]
-    assert whys[0] == "only annotations and detections can be written, not a cell"
+    assert whys[0] == "a TMA core belongs to a grid, which only QuPath makes"
     assert "not valid" in whys[1]
+
+
+def test_nuclei_and_marks_of_cores_are_compared() -> None:
+    cell = dataclasses.replace(made(6), kind="cell", nucleus=shapely.box(1, 1, 3, 3))
+    core = dataclasses.replace(made(7), kind="tma_core")
+    for mine, changes, what in (
+        (cell, {"nucleus": shapely.box(1, 1, 3, 4)}, "nucleus"),
+        (cell, {"nucleus": None}, "nucleus"),
+        (cell, {"nucleus_is_ellipse": True}, "nucleus"),
+        (cell, {"nucleus": shapely.box(1, 1, 3.001, 3)}, None),
+        (core, {"missing": True}, "mark as missing"),
+    ):
+        assert difference(mine, dataclasses.replace(mine, **changes)) == what

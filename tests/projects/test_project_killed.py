@@ -29,3 +29,10 @@ def test_a_killed_writer_leaves_the_old_or_the_new(kill_run: Any, tmp_path: Path
     assert seen["old"] > 5
     assert seen["new"] > 2
     assert seen["old"] + seen["new"] == 25
+
+
+def test_a_killed_collection_leaves_the_old_or_the_new(kill_run: Any, tmp_path: Path) -> None:
+    seen = kill_run.run(12, 5, tmp_path, job=kill_run.COLLECT, by_time=False)
+    assert seen["old"] > 2
+    assert seen["new"] > 1
+    assert seen["old"] + seen["new"] == 12

@@ -294,6 +294,11 @@ def sweep_project(folder: Path) -> None:
     for part in (folder / "qpgaze" / "snapshots").rglob("*.part~"):
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+    sessions = folder / "qpgaze" / "sessions"
+    for part in sessions.glob(".*.part~"):  # on their way from a reader's copy
+        shutil.rmtree(part, ignore_errors=True)
+    with contextlib.suppress(OSError):  # not empty, or there is none
+        sessions.rmdir()
     try:
         images = [path for path in (folder / "data").iterdir() if path.is_dir()]
     except OSError:  # no image has data yet
