@@ -29,6 +29,11 @@ C = TypeVar("C", bound=Clock)
 
 INTERVAL_US: Final = 10_000_000
 """Clocks are compared so often; a relation's uncertainty holds for as long."""
+SETTLING_US: Final = (250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, INTERVAL_US)
+"""Pauses after the first comparisons, where it costs nothing to ask: two clocks may part by 200
+us in a second, until two comparisons that lie apart say by how much they do."""
+LATE_US: Final = 500_000
+"""A comparison may be so late, on a busy computer; an uncertainty holds for this long more."""
 BURST: Final = 8
 """Questions of one comparison: on a busy computer one of them usually goes through at once."""
 WINDOW: Final = 31
@@ -127,10 +132,14 @@ class ClockTracker(Generic[C]):
         The other one.
     origin_us : int
         Host clock when the session clock was 0.
+    pauses_us : sequence of int
+        After each comparison until the next; the last for ever.
     """
 
-    def __init__(self, clock: type[C], origin_us: int) -> None:
-        self.clock, self.origin_us = clock, origin_us
+    def __init__(
+        self, clock: type[C], origin_us: int, pauses_us: Sequence[int] = (INTERVAL_US,)
+    ) -> None:
+        self.clock, self.origin_us, self._pauses_us = clock, origin_us, tuple(pauses_us)
         self._seen: deque[Comparison] = deque(maxlen=WINDOW)
         self._relation: ClockRelation[C, HostClock] | None = None
         self.steps = 0
@@ -141,16 +150,22 @@ class ClockTracker(Generic[C]):
         """To the host clock, by all that is known now; None before the first comparison."""
         return self._relation
 
+    @property
+    def pause_us(self) -> int:
+        """How long until the clocks are to be compared again."""
+        return self._pauses_us[min(max(len(self._seen), 1), len(self._pauses_us)) - 1]
+
     def add(self, comparison: Comparison) -> ClockRelation[C, SessionClock]:
         """Take a comparison and return the relation to the session clock that holds from now on.
 
-        Its uncertainty is a limit for the next :data:`INTERVAL_US`.
+        Its uncertainty is a limit until the next comparison, should that be a little late, too.
         """
         if self._seen and _jumped(self._seen[-1], self._relation, comparison):
             self._seen.clear()
             self.steps += 1
         self._seen.append(comparison)
-        host = self._relation = fit(self.clock, tuple(self._seen))
+        holds_us = self.pause_us + LATE_US
+        host = self._relation = fit(self.clock, tuple(self._seen), holds_us)
         return ClockRelation(
             self.clock,
             SessionClock,
@@ -202,7 +217,9 @@ class ClockTracker(Generic[C]):
         return np.where(stamps == MISSING_STAMP, MISSING_STAMP, known + r.offset_us + drift)
 
 
-def fit(clock: type[C], seen: Sequence[Comparison]) -> ClockRelation[C, HostClock]:
+def fit(
+    clock: type[C], seen: Sequence[Comparison], holds_us: int = INTERVAL_US
+) -> ClockRelation[C, HostClock]:
     """Lay a line through comparisons.
 
     Parameters
@@ -211,12 +228,14 @@ def fit(clock: type[C], seen: Sequence[Comparison]) -> ClockRelation[C, HostCloc
         The source.
     seen : sequence of Comparison
         In time order; at least one.
+    holds_us : int
+        How long the relation is to hold.
 
     Returns
     -------
     ClockRelation
         From `clock` to the host clock, at the last comparison. Its uncertainty is a limit from
-        then on for :data:`INTERVAL_US`, if both clocks run evenly.
+        then on for `holds_us`, if both clocks run evenly.
     """
     last = seen[-1]
     t = np.array([c.source_us - last.source_us for c in seen], dtype=np.float64)
@@ -228,7 +247,7 @@ def fit(clock: type[C], seen: Sequence[Comparison]) -> ClockRelation[C, HostCloc
     # The line is this far from what was seen there, that is this far from the truth, and the two
     # grow apart by the error of the drift; whichever comparison says most.
     beside = np.abs(level + drift * t - offset) + half + drift_error * np.abs(t)
-    error_us = float(beside.min()) + drift_error * INTERVAL_US
+    error_us = float(beside.min()) + drift_error * holds_us
     shift = round(level)
     return ClockRelation(
         clock,

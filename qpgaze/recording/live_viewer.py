@@ -13,7 +13,7 @@ import qpgaze
 from qpgaze.errors import FormatError, UsageError, WireError
 from qpgaze.frames import ViewerClock
 from qpgaze.model import Event
-from qpgaze.recording.clocks import BURST, INTERVAL_US, ClockTracker, compare
+from qpgaze.recording.clocks import BURST, SETTLING_US, ClockTracker, compare
 from qpgaze.recording.live_feed import Came, Inbox
 from qpgaze.recording.live_guard import gap
 from qpgaze.recording.protocol import Batch
@@ -184,7 +184,7 @@ class ViewerFeed:
         self._put((), [Event(self._now(), "note", {"text": text})])
 
     def _follow(self, client: WireClient) -> str:
-        tracker = ClockTracker(ViewerClock, self._origin_us)
+        tracker = ClockTracker(ViewerClock, self._origin_us, SETTLING_US)
         self._compare(client, tracker)
         compared_us = now_us()
         self._keys = {}
@@ -207,7 +207,7 @@ class ViewerFeed:
                 dropped = client.dropped_there + client.dropped_here
                 text = f"QuPath's stream lost lines: {dropped} so far."
                 self._put((), [Event(self._now(), "note", {"text": text, "dropped": dropped})])
-            if now_us() - compared_us >= INTERVAL_US or self._wake_clock.is_set():
+            if now_us() - compared_us >= tracker.pause_us or self._wake_clock.is_set():
                 self._wake_clock.clear()
                 self._compare(client, tracker)
                 compared_us = now_us()

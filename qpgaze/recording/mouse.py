@@ -13,7 +13,7 @@ import numpy.typing as npt
 import qpgaze
 from qpgaze.errors import FormatError, SourceError, WireError
 from qpgaze.frames import ViewerClock
-from qpgaze.recording.clocks import BURST, INTERVAL_US, ClockTracker, compare
+from qpgaze.recording.clocks import BURST, INTERVAL_US, SETTLING_US, ClockTracker, compare
 from qpgaze.recording.gaze_clock import records_of
 from qpgaze.recording.live import LiveSetup, no_gaze, poll_all
 from qpgaze.recording.protocol import Batch
@@ -77,7 +77,7 @@ class MouseSource:
         """
         zero = self._setup.zero.begin()
         self.ended, self._present = None, None
-        self._clock = ClockTracker(ViewerClock, zero)
+        self._clock = ClockTracker(ViewerClock, zero, SETTLING_US)
         try:
             self._client = self._connect()
             self._compare(self._client)
@@ -129,9 +129,11 @@ class MouseSource:
     # -- within ------------------------------------------------------------------------------
 
     def _compare(self, client: WireClient) -> None:
+        pause_us = INTERVAL_US
         if self._clock is not None:
             self._clock.add(compare([client.ping() for _ in range(BURST)]))
-        self._compare_at_us = now_us() + INTERVAL_US
+            pause_us = self._clock.pause_us
+        self._compare_at_us = now_us() + pause_us
 
     def _states(self, client: WireClient, wait_s: float) -> list[ViewerState]:
         """Return the views that came, on the session clock, in time order."""

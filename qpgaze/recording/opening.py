@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,10 +23,11 @@ SOURCES: Final = {
     "lsl": "lsl[:STREAM]",
     "gazepoint": "gazepoint[:HOST[:PORT]]",
     "replay": "replay:SESSION",
-    "simulated": "simulated[:SEED]",
+    "simulated": "simulated[:SEED[:OBJECTS]]",
     "mouse": "mouse",
 }
 """Every source and how it is written."""
+MOST_OBJECTS: Final = 1000
 PACED_US: Final = 8_000
 """What happens in real time comes as often as a tracker's library is asked."""
 
@@ -68,7 +70,7 @@ def open_source(
     Traceback (most recent call last):
     ...
     qpgaze.errors.UsageError: There is no source 'telescope'. Choose one of tobii[:ADDRESS], \
-lsl[:STREAM], gazepoint[:HOST[:PORT]], replay:SESSION, simulated[:SEED], mouse.
+lsl[:STREAM], gazepoint[:HOST[:PORT]], replay:SESSION, simulated[:SEED[:OBJECTS]], mouse.
     """
     name, _, rest = spec.strip().partition(":")
     makers: dict[str, Callable[[], LiveSource]] = {
@@ -106,13 +108,20 @@ def _replay(rest: str) -> Source:
 
 
 def _simulated(setup: LiveSetup, rest: str) -> Source:
-    """Simulate a reader of a slide of twelve round objects; views and keys come with it."""
-    if rest and not rest.isdigit():
-        raise UsageError(f"Expected {SOURCES['simulated']}, but the seed '{rest}' is no number.")
-    return SimulatedSource(practice_reading(int(rest or 0), setup), PACED_US)
+    """Simulate a reader of a slide of round objects; views and keys come with it."""
+    seed, _, objects = rest.partition(":")
+    for what, text in (("seed", seed), ("number of objects", objects)):
+        if text and not (text.isascii() and text.isdigit()):
+            raise UsageError(
+                f"Expected {SOURCES['simulated']}, but the {what} '{text}' is no number."
+            )
+    if objects and not 0 < int(objects) <= MOST_OBJECTS:
+        raise UsageError(f"A simulated slide has 1 to {MOST_OBJECTS} objects, but {objects} came.")
+    reading = practice_reading(int(seed or 0), setup, int(objects or 12))
+    return SimulatedSource(reading, PACED_US)
 
 
-def practice_reading(seed: int, setup: LiveSetup | None = None) -> Reading:
+def practice_reading(seed: int, setup: LiveSetup | None = None, objects: int = 12) -> Reading:
     """Simulate a reading of a made-up slide.
 
     Parameters
@@ -120,21 +129,26 @@ def practice_reading(seed: int, setup: LiveSetup | None = None) -> Reading:
     seed : int
     setup : LiveSetup, optional
         Its display, where it has one.
+    objects : int
+        Round ones, in rows and columns; the reader takes about five seconds for each.
     """
     import shapely
 
     from qpgaze.simulate import TruthObject, simulate_reading
     from qpgaze.viewing import ImageIdentity
 
+    columns = math.ceil(math.sqrt(objects * 4 / 3))
+    pitch = 20_000 // columns
     truth = [
         TruthObject(
-            f"{row}{column}",
+            f"{row}{column}" if objects <= 12 else f"{row}-{column}",
             "Target",
-            shapely.Point(2500 + 5000 * column, 2500 + 5000 * row).buffer(300 + 40 * column),
+            shapely.Point(pitch // 2 + pitch * column, pitch // 2 + pitch * row).buffer(
+                pitch * (0.06 + 0.032 * column / columns)
+            ),
             target=(row + column) % 3 != 2,
         )
-        for row in range(3)
-        for column in range(4)
+        for row, column in (divmod(n, columns) for n in range(objects))
     ]
     image = ImageIdentity("practice", 20_000, 15_000)
     display = setup.display if setup is not None else None

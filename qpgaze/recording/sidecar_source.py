@@ -12,7 +12,14 @@ import numpy as np
 from qpgaze.errors import SourceError
 from qpgaze.frames import ClockRelation, DeviceClock, HostClock, SessionClock
 from qpgaze.model import Event
-from qpgaze.recording.clocks import BURST, INTERVAL_US, ClockTracker, NeverBack, compare
+from qpgaze.recording.clocks import (
+    BURST,
+    INTERVAL_US,
+    SETTLING_US,
+    ClockTracker,
+    NeverBack,
+    compare,
+)
 from qpgaze.recording.gaze_clock import on_host, records_of, set_times, tracker_display
 from qpgaze.recording.live import LiveSetup, no_gaze, poll_all
 from qpgaze.recording.live_guard import gap
@@ -90,7 +97,7 @@ class SidecarSource:
         display = self._setup.require_display()
         zero = self._setup.zero.begin()
         self._let_go()
-        self._clock: ClockTracker[Any] = ClockTracker(DeviceClock, zero)
+        self._clock: ClockTracker[Any] = ClockTracker(DeviceClock, zero, SETTLING_US)
         self._device: ClockTracker[DeviceClock] = ClockTracker(DeviceClock, zero)
         self.ended, self._lost_us, self._held, self._relations = None, None, [], []
         self._sidecar = Sidecar(self._program, self._options, self._setup.python)
@@ -250,6 +257,7 @@ class SidecarSource:
             self._ping()
             return []
         relation = self._clock.add(compare(self._trips))
+        self._ping_at_us = when + self._clock.pause_us
         if self._system_stamps:
             # The device's clock is related by `sync`; this says how surely the vendor's stamps
             # of this computer were carried to its own clock, which stands in `system_us`.

@@ -12,6 +12,8 @@ from qpgaze.frames import DeviceClock, SessionClock, Times, ViewerClock
 from qpgaze.recording.clocks import (
     BURST,
     INTERVAL_US,
+    LATE_US,
+    SETTLING_US,
     WINDOW,
     ClockTracker,
     Comparison,
@@ -85,6 +87,24 @@ def test_drift_is_found_and_uncertainty_shrinks() -> None:
     assert relations[-1].drift_ppm == pytest.approx(-40.0, abs=2.0)
     assert relations[-1].uncertainty_us < 200
     assert relations[-1].target is SessionClock
+
+
+@given(st.integers(-(10**13), 10**13), st.floats(-90, 90), st.integers(0, 2**31))
+def test_it_is_sure_from_the_first_second_on(offset_us: int, drift_ppm: float, seed: int) -> None:
+    clocks = Clocks(offset_us, drift_ppm, 20.0, seed)
+    tracker = ClockTracker(ViewerClock, 0, SETTLING_US)
+    host_us = 0
+    for _ in range(2 * len(SETTLING_US)):
+        relation = tracker.add(compare(clocks.burst(host_us)))
+        assert relation.uncertainty_us < 700
+        # What it promises holds until the next comparison, and a little longer.
+        moments = host_us + np.array([0, tracker.pause_us, tracker.pause_us + LATE_US])
+        stamps = [int(clocks.there(t)) for t in moments]
+        error = relation(Times(ViewerClock, stamps)).t_us - moments
+        assert np.abs(error).max() <= relation.uncertainty_us
+        host_us += tracker.pause_us
+    assert tracker.steps == 0
+    assert tracker.pause_us == INTERVAL_US
 
 
 def test_a_clock_that_jumped_is_followed_at_once() -> None:
