@@ -13,7 +13,7 @@ from qpgaze.cli.locks import break_lock_option, free_lock
 from qpgaze.cli.output import allow_host_option, console, emit_json, json_option
 
 if TYPE_CHECKING:
-    from qpgaze.workflows.collect import CollectedCopy, CollectReport
+    from qpgaze.workflows.collect_report import CollectedCopy, CollectReport
 
 MOST_LINES = 20
 """Things to look at that are listed for a copy; ``--json`` has all."""
