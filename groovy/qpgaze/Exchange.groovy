@@ -20,6 +20,7 @@ final class Exchange {
     private final Map<UUID, PathObject> replacing = new LinkedHashMap<>()
     private final Set<UUID> removing = new LinkedHashSet<>()
     private final Map<UUID, PathObject> putById = new LinkedHashMap<>()
+    /** Under what each is to lie where the change says so; null is the root. */
     private final Map<UUID, UUID> parents = new HashMap<>()
     private final Map<PathObject, PathObject> before = new IdentityHashMap<>()
 
@@ -29,12 +30,12 @@ final class Exchange {
             PathObject object = made(feature)
             this.put.add(object)
             named(putById.put(object.getID(), object), object.getID())
-            if (feature.get("parent") != null)
-                parents.put(object.getID(), UUID.fromString((String) feature.get("parent")))
+            place(object, feature)
         }
         for (Map feature : replace) {
             PathObject object = made(feature)
             named(replacing.put(object.getID(), object) ?: putById.get(object.getID()), object.getID())
+            place(object, feature)
         }
         for (String text : remove) {
             UUID id = UUID.fromString(text)
@@ -48,6 +49,13 @@ final class Exchange {
         object.getROI().getArea()
         object.getROI().getCentroidX()
         return object
+    }
+
+    /** What is replaced stays under its parent, unless the change names another. */
+    private void place(PathObject object, Map feature) {
+        String parent = (String) feature.get("parent")
+        if (feature.containsKey("parent"))
+            parents.put(object.getID(), parent == null ? null : UUID.fromString(parent))
     }
 
     private static void named(Object twice, UUID id) {
@@ -87,15 +95,24 @@ final class Exchange {
             if (!there.containsKey(id))
                 throw new WireFault("conflict", "The image has no object ${id}; nothing was changed.")
         for (UUID id : parents.values())
-            if (!putById.containsKey(id) && (!there.containsKey(id) || removing.contains(id)))
+            if (id != null && !putById.containsKey(id) && (!there.containsKey(id) || removing.contains(id)))
                 throw new WireFault("conflict",
                     "The image has no object ${id}, under which others are to lie; nothing was changed.")
-        for (UUID id : parents.keySet()) {
-            int steps = 0
-            for (UUID above = id; above != null; above = parents.get(above))
-                if (++steps > parents.size() + 1)
-                    throw new WireFault("malformed", "Object ${id} lies under itself; nothing was changed.")
-        }
+        for (UUID id : parents.keySet())
+            requireRoot(id, there)
+    }
+
+    /** An object that came to lie under itself would be in the image no more. */
+    private void requireRoot(UUID id, Map<UUID, PathObject> there) {
+        Set<UUID> passed = new HashSet<>()
+        for (UUID one = id; one != null; one = parents.containsKey(one) ? parents.get(one) : parentOf(there.get(one)))
+            if (!passed.add(one))
+                throw new WireFault("malformed", "Object ${id} lies under itself; nothing was changed.")
+    }
+
+    private static UUID parentOf(PathObject object) {
+        PathObject parent = object?.getParent()
+        return parent == null || parent.isRootObject() ? null : parent.getID()
     }
 
     /** What comes to lie under what; each object that lies elsewhere afterwards is remembered. */
@@ -114,14 +131,19 @@ final class Exchange {
                     below(coming, above(old, root)).add(child)
                 }
         }
-        for (Map.Entry<PathObject, PathObject> one : swapped.entrySet())
-            below(coming, above(one.key.getParent(), root)).add(one.value)
-        for (PathObject object : put) {
-            UUID parent = parents.get(object.getID())
-            PathObject over = parent == null ? root : putById.get(parent) ?: above(there.get(parent), root)
-            below(coming, over).add(object)
+        for (Map.Entry<PathObject, PathObject> one : swapped.entrySet()) {
+            boolean moved = parents.containsKey(one.value.getID())
+            below(coming, moved ? over(one.value, there, root) : above(one.key.getParent(), root)).add(one.value)
         }
+        for (PathObject object : put)
+            below(coming, over(object, there, root)).add(object)
         return coming
+    }
+
+    /** Under what an object is to lie, by the change's own word. */
+    private PathObject over(PathObject object, Map<UUID, PathObject> there, PathObject root) {
+        UUID parent = parents.get(object.getID())
+        return parent == null ? root : putById.get(parent) ?: above(there.get(parent), root)
     }
 
     private static List<PathObject> below(Map<PathObject, List<PathObject>> coming, PathObject parent) {

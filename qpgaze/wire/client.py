@@ -266,9 +266,18 @@ class WireClient:
             answer = self._request("change_objects", fields, wait_s)
         return answer
 
-    def save(self, image: str, *, wait_s: float = 60.0) -> Message:
-        """Save an open image, as *File > Save* does."""
-        return self._request("save", {"image": image}, wait_s)
+    def save(self, image: str, *, revision: int | None = None, wait_s: float = 60.0) -> Message:
+        """Save an open image, as *File > Save* does.
+
+        Parameters
+        ----------
+        image : str
+            Key of the open image.
+        revision : int, optional
+            Refuse (``conflict``) where the image is at another.
+        wait_s : float
+        """
+        return self._request("save", {"image": image, "revision": revision}, wait_s)
 
     # -- notes: nothing is answered, nobody waits ----------------------------------------------
 

@@ -7,7 +7,7 @@ and can play a recorded reading's viewer states as if a person moved about.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +37,12 @@ class OpenImage:
     viewers : tuple of str
     changed : bool
     revision : int
+    read_only : bool
+        Whether the project lies where nothing can be written.
+    project_uri : str or None
+    pixel_size_um : (x, y) or None
+    keep : callable or None
+        Writes the image into its project when it is saved.
     saved : list of dict
         What each save wrote.
     """
@@ -48,6 +54,9 @@ class OpenImage:
     changed: bool = False
     revision: int = 0
     read_only: bool = False
+    project_uri: str | None = None
+    pixel_size_um: tuple[float, float] | None = None
+    keep: Callable[[OpenImage], None] | None = None
     saved: list[dict[str, dict[str, Any]]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -58,6 +67,8 @@ class OpenImage:
             "changed": self.changed,
             "revision": self.revision,
             "viewers": list(self.viewers),
+            "project_uri": self.project_uri,
+            "pixel_size_um": None if self.pixel_size_um is None else list(self.pixel_size_um),
         }
 
 
@@ -75,6 +86,7 @@ class StandIn:
     def __init__(self, folder: Path | None = None, **server: Any) -> None:
         self._lock = threading.RLock()
         self._images: dict[str, OpenImage] = {}
+        self._keys = 0
         self._states: dict[str, ViewerState] = {}
         self._stop = threading.Event()
         self._player: threading.Thread | None = None
@@ -102,11 +114,34 @@ class StandIn:
 
     # -- what a person does --------------------------------------------------------------------
 
-    def open_image(self, image: ImageIdentity, viewers: Sequence[str] = ("1",)) -> OpenImage:
-        """Open an image and tell the clients."""
+    def open_image(
+        self,
+        image: ImageIdentity,
+        viewers: Sequence[str] = ("1",),
+        *,
+        objects: Iterable[Mapping[str, Any]] = (),
+        project_uri: str | None = None,
+        keep: Callable[[OpenImage], None] | None = None,
+    ) -> OpenImage:
+        """Open an image and tell the clients.
+
+        Parameters
+        ----------
+        image : ImageIdentity
+        viewers : sequence of str
+            Names of those that show it.
+        objects : iterable of GeoJSON Feature
+            What the image has in its project, each with the id of its ``parent``.
+        project_uri : str, optional
+        keep : callable, optional
+            Writes the image into its project when it is saved; an ``OSError`` fails the save.
+        """
         with self._lock:
-            key = str(len(self._images) + 1)
-            opened = self._images[key] = OpenImage(key, image, viewers=tuple(viewers))
+            self._keys += 1
+            opened = OpenImage(str(self._keys), image, viewers=tuple(viewers))
+            opened.objects = {str(feature["id"]): dict(feature) for feature in objects}
+            opened.project_uri, opened.keep = project_uri, keep
+            self._images[opened.key] = opened
         self._tell("image opened", opened)
         return opened
 
@@ -204,7 +239,7 @@ class StandIn:
             if request["type"] == "objects":
                 return _page(opened, request.get("start", 0))
             if request["type"] == "save":
-                answer, kind = _save(opened), "image saved"
+                answer, kind = _save(opened, request), "image saved"
             elif request["type"] == "change_objects":
                 answer, kind = _change(opened, request), "image changed"
             else:
@@ -239,13 +274,28 @@ def _page(opened: OpenImage, start: int) -> dict[str, Any]:
 
 def _change(opened: OpenImage, request: Message) -> dict[str, Any]:
     put, new, remove = (request.get(name, []) for name in ("put", "replace", "remove"))
-    revision = request.get("revision")
-    if revision is not None and revision != opened.revision:
-        raise WireError(
-            f"The image is at revision {opened.revision}, not {revision}: it was changed since.",
-            code="conflict",
-        )
-    there = opened.objects
+    _require_revision(opened, request)
+    named = [f["id"] for f in [*put, *new]] + list(remove)
+    _require_fit(opened.objects, put, new, remove)
+    there = _without(opened.objects, set(remove))
+    there.update({f["id"]: dict(f) for f in put})
+    for feature in new:
+        parent = feature.get("parent", there[feature["id"]].get("parent"))
+        there[feature["id"]] = {**feature, "parent": parent}
+    opened.objects = {i: _with_place(f) for i, f in there.items()}
+    if named:
+        opened.changed, opened.revision = True, opened.revision + 1
+    counts = {"put": len(put), "replaced": len(new), "removed": len(remove)}
+    return {**counts, "revision": opened.revision}
+
+
+def _require_fit(
+    there: Mapping[str, Any],
+    put: Sequence[Mapping[str, Any]],
+    new: Sequence[Mapping[str, Any]],
+    remove: Sequence[str],
+) -> None:
+    """Refuse what QuPath would refuse."""
     twice = [f["id"] for f in put if f["id"] in there]
     gone = [f["id"] for f in new if f["id"] not in there] + [i for i in remove if i not in there]
     if twice or gone:
@@ -254,17 +304,52 @@ def _change(opened: OpenImage, request: Message) -> dict[str, Any]:
     named = [f["id"] for f in [*put, *new]] + list(remove)
     if len(set(named)) < len(named):
         raise WireError("The change names an object twice; nothing was changed.", code="conflict")
-    opened.objects = {i: f for i, f in there.items() if i not in set(remove)}
-    opened.objects.update({f["id"]: dict(f) for f in [*put, *new]})
-    if named:
-        opened.changed, opened.revision = True, opened.revision + 1
-    counts = {"put": len(put), "replaced": len(new), "removed": len(remove)}
-    return {**counts, "revision": opened.revision}
+    left = {*there, *(f["id"] for f in put)} - set(remove)
+    for feature in [*put, *new]:
+        if feature.get("parent") is not None and feature["parent"] not in left:
+            raise WireError(
+                f"The image has no object {feature['parent']}, under which others are to lie; "
+                "nothing was changed.",
+                code="conflict",
+            )
 
 
-def _save(opened: OpenImage) -> dict[str, Any]:
+def _without(there: Mapping[str, dict[str, Any]], remove: set[str]) -> dict[str, dict[str, Any]]:
+    """Take objects out; what lies under them moves up."""
+
+    def heir(parent: str | None) -> str | None:
+        while parent is not None and parent in remove:
+            parent = there[parent].get("parent")
+        return parent
+
+    return {i: {**f, "parent": heir(f.get("parent"))} for i, f in there.items() if i not in remove}
+
+
+def _with_place(feature: dict[str, Any]) -> dict[str, Any]:
+    """Name the parent as QuPath's hook does: only where there is one."""
+    if feature.get("parent") is None:
+        feature.pop("parent", None)
+    return feature
+
+
+def _save(opened: OpenImage, request: Message) -> dict[str, Any]:
+    _require_revision(opened, request)
     if opened.read_only:
         raise WireError("The project's folder is read-only; nothing was saved.", code="read_only")
+    if opened.keep is not None:
+        try:
+            opened.keep(opened)
+        except OSError as error:
+            raise WireError(f"QuPath could not save: {error}", code="failed") from error
     opened.saved.append(dict(opened.objects))
     opened.changed = False
     return {"revision": opened.revision}
+
+
+def _require_revision(opened: OpenImage, request: Message) -> None:
+    revision = request.get("revision")
+    if revision is not None and revision != opened.revision:
+        raise WireError(
+            f"The image is at revision {opened.revision}, not {revision}: it was changed since.",
+            code="conflict",
+        )
