@@ -5,8 +5,9 @@
  * Without a window: QuPath script -p project.qpproj -i IMAGE -s -a OUT.geojson import_geojson.groovy
  *
  * An object whose id the image has already is left as it is, so running it twice adds nothing twice.
- * A feature that this QuPath cannot read is named and left out; the others are imported. So cells,
- * tiles, TMA cores and lines of several pieces, which qpgaze does not write itself, come in here.
+ * Annotations, detections, tiles and cells with their nuclei come in, each under the object it lay
+ * under. A feature that this QuPath cannot read is named and left out; the others are imported. So is
+ * a TMA core that the image lacks, since a core belongs to a grid: what lay in it comes in without it.
  * Nothing is saved here (but for -s): look at the objects first, then File > Save.
  */
 
@@ -37,6 +38,7 @@ restoreMetadata(file, objects)
 
 int added = 0
 int skipped = 0
+int cores = 0
 def fresh = []
 // Each step: an object and the one it is to lie under (null: the image itself).
 def todo = new ArrayDeque()
@@ -52,6 +54,12 @@ while (!todo.isEmpty()) {
         children.each { todo.add([it, there]) }
         continue
     }
+    if (object.isTMACore()) {
+        println "Left out the TMA core ${object.getName()}: this image has no such core."
+        cores++
+        children.each { todo.add([it, above]) }
+        continue
+    }
     // Children come one by one, so that one that is there already is not added again.
     object.removeChildObjects(children)
     children.each { todo.add([it, object]) }
@@ -64,7 +72,7 @@ while (!todo.isEmpty()) {
 }
 hierarchy.addObjects(fresh)
 hierarchy.fireHierarchyChangedEvent(this)
-println "Added ${added} objects, left ${skipped} as they were."
+println "Added ${added} objects, left ${skipped} as they were" + (cores ? " and ${cores} TMA cores out." : ".")
 
 
 /* The file from the command line, else one that the person chooses; null when they choose none. */

@@ -14,10 +14,13 @@ import shapely
 from qpgaze.bridge import create_project
 from qpgaze.bridge.geojson import write_geojson
 from qpgaze.bridge.projects.codec import ImageOfData
+from qpgaze.bridge.projects.embedded import EmbeddedCodec
 from qpgaze.bridge.projects.folder_entry import FolderEntry
 from qpgaze.bridge.projects.paquo_store import PaquoCodec
 from qpgaze.model import SlideObject
 from qpgaze.resources import groovy_dir
+
+OURS = EmbeddedCodec()
 
 
 def run_script(codec: PaquoCodec, data: bytes, image: ImageOfData, file: Path) -> bytes:
@@ -75,6 +78,43 @@ def test_objects_are_imported_once(
             assert dict(one.metadata) == dict(two.metadata)
             assert dict(one.measurements) == dict(two.measurements)
             assert (one.description, one.locked) == (two.description, two.locked)
+
+
+@pytest.mark.qupath
+def test_cells_and_tiles_come_in_and_cores_are_left_out(
+    tmp_path: Path, picture: Path, make_object: Callable[..., SlideObject], qupath: str
+) -> None:
+    core = make_object(1, geometry=shapely.box(0, 0, 90, 90), is_ellipse=True, kind="tma_core")
+    tile = make_object(2, kind="tile", parent=core.id, geometry=shapely.box(0, 0, 64, 64))
+    cell = make_object(3, kind="cell", parent=tile.id, nucleus=shapely.box(33, 2, 36, 5), z=1)
+    round_ = make_object(
+        4, kind="cell", nucleus=shapely.box(42, 2, 46, 5), nucleus_is_ellipse=True, parent=core.id
+    )
+    plain = make_object(5, kind="cell")
+    meant = {item.id: item for item in (core, tile, cell, round_, plain)}
+    out = tmp_path / "kinds.geojson"
+    write_geojson(out, list(meant.values()), {})
+    with create_project(tmp_path / "p", backend="embedded") as made:
+        entry = made.add_image(picture)
+        assert isinstance(entry, FolderEntry)
+        made.commit()
+        data = entry.data_path.read_bytes()
+        image = ImageOfData(entry.raw["serverBuilder"], "UNSET", qupath, picture)
+    codec = PaquoCodec()
+    for _ in range(2):
+        data = run_script(codec, data, image, out)
+        for found in ({item.id: item for item in one.read(data)[0]} for one in (codec, OURS)):
+            assert found.keys() == meant.keys() - {core.id}
+            parents = {identity: item.parent for identity, item in found.items()}
+            assert parents == {tile.id: None, cell.id: tile.id, round_.id: None, plain.id: None}
+            for identity, item in found.items():
+                assert (item.kind, item.name) == (meant[identity].kind, meant[identity].name)
+                assert (item.z, item.t, item.c) == (meant[identity].z, 0, -1)
+                inner, asked = item.nucleus, meant[identity].nucleus
+                assert (inner is None) == (asked is None)
+                if inner is not None and asked is not None:
+                    assert inner.bounds == asked.bounds
+                    assert item.nucleus_is_ellipse == meant[identity].nucleus_is_ellipse
 
 
 def test_the_script_names_no_part_that_qupath_lacks() -> None:
