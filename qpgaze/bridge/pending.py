@@ -8,13 +8,13 @@ still there later was cut in the middle: the objects then say whether they were 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from qpgaze.bridge.ledger import Ledger
-from qpgaze.bridge.projects.files import write_durably
+from qpgaze.bridge.projects.pieces import write_durably
 from qpgaze.bridge.projects.folder import FolderProject
 from qpgaze.bridge.projects.folder_entry import FolderEntry
 from qpgaze.bridge.projects.holder import unlink
@@ -31,12 +31,14 @@ from qpgaze.bridge.records import (
     parse_record,
     record_line,
 )
-from qpgaze.errors import ProjectError
+from qpgaze.errors import ProjectError, WireError
 from qpgaze.model import SlideObject
 
 _NEW_IMAGE: Final = "new_image"
 """Key of a pending record of an image that is new itself: its place. The number of such an image
 is certain only after the commit."""
+IN_WINDOW: Final = "in_window"
+"""Key of records of what went into a QuPath's window."""
 
 
 def commit_recorded(
@@ -65,6 +67,8 @@ def commit_recorded(
     """
     folder = project.path.parent
     staged = {entry.id: entry for entry in project.entries}
+    windows: Collection[str] = getattr(project, "open_entries", ())
+    records = [_in_window(record) if record.entry in windows else record for record in records]
     if isinstance(project, FolderProject):
         project.occasion = occasion
     with writer_lock(folder):
@@ -74,9 +78,13 @@ def commit_recorded(
         except ProjectError:  # nothing was written
             _drop(pending)
             raise
+        except WireError:  # a QuPath fell silent and may still do it: the next writer finds out
+            raise
         except BaseException:  # Ctrl-C: it may have come just after the write
             if pending is not None:
-                with open_project(project.path, backend=_backend(project)) as again:
+                with open_project(
+                    project.path, backend=_backend(project), look_in_windows=True
+                ) as again:
                     _settle(pending, again, ledger)
             raise
         ledger.append(replace(record, entry=staged[record.entry].id) for record in records)
@@ -100,6 +108,11 @@ def commit_for(project: Project, occasion: str) -> None:
     if isinstance(project, FolderProject):
         project.occasion = occasion
     project.commit()
+
+
+def _in_window(record: Record) -> Record:
+    """Say that an object went into a QuPath's window: it is on the disk once that has saved it."""
+    return replace(record, extra={**record.extra, IN_WINDOW: True})
 
 
 def _placed(record: Record, staged: Mapping[str, Entry]) -> Record:
@@ -144,6 +157,8 @@ def _settle(file: Path, project: Project, ledger: Ledger) -> None:
 
 
 def _backend(project: Project) -> Backend:
+    if project.backend == "live":
+        return "auto"  # it may be closed by now
     return "paquo" if project.backend == "paquo" else "embedded"
 
 

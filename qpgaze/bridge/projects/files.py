@@ -20,9 +20,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, TypeVar
 
+from qpgaze.bridge.projects.pieces import PIECE, copy_durably, holds, sync_folder, write_durably
 from qpgaze.errors import ConflictError, ProjectError
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
@@ -58,37 +61,61 @@ def read_file(path: Path) -> tuple[bytes, Snapshot]:
     ProjectError
         If it is there but cannot be read.
     """
+
+    def read(file: IO[bytes]) -> tuple[bytes, Snapshot]:
+        content, status = file.read(), os.fstat(file.fileno())
+        digest = hashlib.sha256(content).digest()
+        return content, Snapshot(path, len(content), status.st_mtime_ns, digest)
+
+    return _patiently(path, read) or (b"", Snapshot(path))
+
+
+def look_at(path: Path) -> Snapshot:
+    """Remember what a file is like, without holding its content.
+
+    Raises
+    ------
+    ProjectError
+        If it is there but cannot be read.
+    """
+
+    def look(file: IO[bytes]) -> Snapshot:
+        total, size = hashlib.sha256(), 0
+        while piece := file.read(PIECE):
+            total.update(piece)
+            size += len(piece)
+        return Snapshot(path, size, os.fstat(file.fileno()).st_mtime_ns, total.digest())
+
+    return _patiently(path, look) or Snapshot(path)
+
+
+def _patiently(path: Path, use: Callable[[IO[bytes]], _T]) -> _T | None:
+    """Open a file and use it; None where there is none."""
     try:
-        content, status = _read_patiently(path)
+        for pause_s in (*RETRY_AFTER_S, None):
+            try:
+                with path.open("rb") as file:
+                    return use(file)
+            except PermissionError:
+                if pause_s is None or os.name != "nt":  # elsewhere it is a matter of rights
+                    raise
+                time.sleep(pause_s)
     except FileNotFoundError:
-        return b"", Snapshot(path)
+        return None
     except OSError as error:
         raise ProjectError(f"{path} cannot be read: {error.strerror or error}.") from error
-    digest = hashlib.sha256(content).digest()
-    return content, Snapshot(path, len(content), status.st_mtime_ns, digest)
-
-
-def _read_patiently(path: Path) -> tuple[bytes, os.stat_result]:
-    for pause_s in (*RETRY_AFTER_S, None):
-        try:
-            with path.open("rb") as file:
-                return file.read(), os.fstat(file.fileno())
-        except PermissionError:
-            if pause_s is None or os.name != "nt":  # elsewhere it is a matter of rights
-                raise
-            time.sleep(pause_s)
     raise AssertionError  # the last turn returns or raises
 
 
 def require_unchanged(before: Snapshot) -> Snapshot:
-    """Read a file again and refuse it when its content is another; returns its present stamp.
+    """Read a file again, refuse it when its content is another; returns its present stamp.
 
     Raises
     ------
     FileChangedError
         If it changed, vanished or appeared.
     """
-    _, now = read_file(before.path)
+    now = look_at(before.path)
     if (now.exists, now.digest) != (before.exists, before.digest):
         raise FileChangedError(
             f"{before.path} changed since it was read (by QuPath or another program); "
@@ -111,7 +138,7 @@ class Change:
     backup : Path, optional
         Where the old file is kept.
     verify : callable, optional
-        Is given the bytes as they came back from the disk and raises when they are not right.
+        Is given the bytes, once they came back from the disk, and raises when they are not right.
     """
 
     path: Path
@@ -138,17 +165,16 @@ class Change:
         """Write everything beside its place and check it."""
         self.before = require_unchanged(self.before)
         write_durably(self._new, self.content)
-        back = self._new.read_bytes()
-        if back != self.content:
+        if not holds(self._new, self.content):
             raise ProjectError(
                 f"{self.path} did not come back from the disk as it was written; "
                 "what was there before is still there.",
                 hint="Check the disk or network share.",
             )
         if self.verify is not None:
-            self.verify(back)
+            self.verify(self.content)
         if self.before.exists:
-            write_durably(self._old, self.path.read_bytes())
+            copy_durably(self.path, self._old)
             with contextlib.suppress(OSError):  # times and modes: some shares keep none
                 shutil.copystat(self.path, self._old)
                 shutil.copymode(self.path, self._new)
@@ -222,7 +248,7 @@ def replace_files(
             reached.append(change)
             change.publish()
         for folder in {change.path.parent for change in changes}:
-            _sync_folder(folder)
+            sync_folder(folder)
         done = True
     except OSError as error:
         raise _in_words(error, changes) from error
@@ -317,20 +343,6 @@ def _take_back(reached: Sequence[Change]) -> None:
             _log.error("%s could not be put back: %s", change.path, error)
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a new file and wait until it is on the disk."""
-    descriptor = os.open(
-        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
-    )
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def replace_patiently(source: Path, target: Path) -> None:
     """Move a file over another in one step; where the other is held open, try a few times."""
     for pause_s in RETRY_AFTER_S:
@@ -360,18 +372,6 @@ def _make_folders(folder: Path, made: list[Path]) -> None:
     for path in reversed(missing):
         made.append(path)
         path.mkdir(exist_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make moves survive a power cut; Windows does so itself, some shares refuse."""
-    if os.name == "nt":
-        return
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _in_words(error: OSError, changes: Sequence[Change]) -> ProjectError:

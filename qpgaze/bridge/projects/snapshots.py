@@ -10,13 +10,13 @@ wrote that file, is kept for good, and of the others the newest.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from qpgaze.bridge.projects.files import replace_patiently, write_durably
+from qpgaze.bridge.projects.files import replace_patiently
+from qpgaze.bridge.projects.pieces import copy_durably, digest_of, same_files
 
 KEEP = 10
 """Copies kept of each file, the oldest included."""
@@ -49,7 +49,7 @@ def is_whole(copy: Path) -> bool:
     """Tell whether a copy holds what it held when it was made."""
     match = _NAME.fullmatch(copy.name)
     try:
-        return match is not None and _digest(copy.read_bytes()) == match["digest"]
+        return match is not None and _short(digest_of(copy)) == match["digest"]
     except OSError:
         return False
 
@@ -77,19 +77,19 @@ def take_snapshots(
     """
     for path in paths:
         try:
-            content = path.read_bytes()
+            digest = _short(digest_of(path))
         except FileNotFoundError:
             continue
-        digest = _digest(content)
         newest = snapshots_of(project_folder, path)[:1]
-        if newest and newest[0].name.endswith(digest) and newest[0].read_bytes() == content:
+        if newest and newest[0].name.endswith(digest) and same_files(newest[0], path):
             continue
         copy = snapshot_folder(project_folder, path) / f"{_stamp(now_ms)}-{digest}"
         made.append(copy)
         copy.parent.mkdir(parents=True, exist_ok=True)
         part = _part(copy)
         part.unlink(missing_ok=True)
-        write_durably(part, content)
+        if _short(copy_durably(path, part)) != digest:
+            raise OSError(f"{path} changed while it was copied")
         replace_patiently(part, copy)
 
 
@@ -128,5 +128,5 @@ def _stamp(now_ms: int) -> str:
     return f"{moment:%Y%m%dT%H%M%S}{rest:03d}Z"
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:8]
+def _short(digest: bytes) -> str:
+    return digest.hex()[:8]
