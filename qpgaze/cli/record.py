@@ -45,6 +45,9 @@ WIDTH = 80
 )
 @click.option("--rate", "rate_hz", type=click.FloatRange(min=1), help="Set the tracker to, Hz.")
 @click.option("--python", metavar="FILE", help="The Python that has the tracker's library.")
+@click.option(
+    "--hook", metavar="PROCESS", help="Which QuPath, where several run: its process number."
+)
 @click.option("--no-labels", is_flag=True, help="Make no labels while recording.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on stdout.")
 @click.pass_context
@@ -58,6 +61,7 @@ def record(
     views: Any,
     rate_hz: float | None,
     python: str | None,
+    hook: str | None,
     no_labels: bool,
     as_json: bool,
 ) -> None:
@@ -79,6 +83,7 @@ def record(
         views=views,
         rate_hz=rate_hz,
         python=python,
+        hook=hook,
     )
     how = _lines(source) if as_json else _screen(source)
     with Ending(standard_input()) as ending, how as told:

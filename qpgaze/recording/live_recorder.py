@@ -16,6 +16,7 @@ from qpgaze.frames import ViewerClock
 from qpgaze.model import Event
 from qpgaze.recording.live import no_gaze
 from qpgaze.recording.live_audit import SyncAudit
+from qpgaze.recording.live_display import DisplayWatch
 from qpgaze.recording.live_feed import Came, Inbox, SourceFeed
 from qpgaze.recording.live_guard import GazeGuard, gap
 from qpgaze.recording.live_labels import LabelThread
@@ -110,6 +111,7 @@ class _Recorder:
         self.guard, self.tally, self.audit = GazeGuard(), Tally(), SyncAudit()
         self.sleep = SleepWatch()
         self.viewer: ViewerFeed | None = None
+        self.display: DisplayWatch
         self.labels: LabelThread | None = None
         self.states = self.events = 0
         self.session = ""
@@ -155,6 +157,7 @@ class _Recorder:
         if header.viewer_keyframe_us is None and self.what.viewer:
             header = replace(header, viewer_keyframe_us=KEYFRAME_US)
         self.session = str(header.id)
+        self.display = DisplayWatch(header.display)
         return header
 
     def _record(self, header: SessionHeader) -> str:
@@ -224,6 +227,8 @@ class _Recorder:
             self.audit.clock(relation)
         if batch.viewer:
             writer.append_viewer(batch.viewer)
+            if from_viewer:
+                batch = replace(batch, events=(*batch.events, *self.display.take(batch.viewer)))
             self.audit.views(batch.viewer, arrived_us)
             self.states += len(batch.viewer)
         gaze = batch.gaze
@@ -319,6 +324,7 @@ class _Recorder:
             disk=disk_state(self.free_bytes),
             free_bytes=self.free_bytes,
             viewer=viewer,
+            display=self.display.trouble,
         )
         paused = self.paused_us is not None
         return Status(

@@ -14,13 +14,14 @@ from qpgaze.errors import FormatError, UsageError, WireError
 from qpgaze.frames import ViewerClock
 from qpgaze.model import Event
 from qpgaze.recording.clocks import BURST, SETTLING_US, ClockTracker, compare
+from qpgaze.recording.live_choice import running_qupaths
 from qpgaze.recording.live_feed import Came, Inbox
 from qpgaze.recording.live_guard import gap
 from qpgaze.recording.protocol import Batch
 from qpgaze.samples import empty_records
 from qpgaze.viewing import ImageIdentity, ViewerState
 from qpgaze.viewing_json import image_from_json, viewer_state_from_json
-from qpgaze.wire import Streamed, WireClient, connect
+from qpgaze.wire import Streamed, WireClient, connect, find_hooks
 from qpgaze.wire.channel import now_us
 
 log = logging.getLogger("qpgaze.recording")
@@ -173,6 +174,12 @@ class ViewerFeed:
 
     def _connect(self) -> WireClient:
         hook = self._hook if self._hook is not None and self._hook.exists() else None
+        if hook is None and len(find_hooks(self._folders).hooks) > 1:
+            running = running_qupaths(self._folders)
+            if len(running) > 1:  # one of them at random would put gaze on the wrong slide
+                pids = ", ".join(str(one.hook.pid) for one in running)
+                text = f"Several QuPaths run ({pids}); none is recorded until one is left."
+                raise WireError(text, code="several")
         return connect(hook, name="recorder", software=qpgaze.__version__, folders=self._folders)
 
     def _trouble(self, error: WireError) -> None:

@@ -102,7 +102,13 @@ class Tally:
 
 
 def trouble_of(
-    *, gaze_lost: bool, silent_us: int, disk: DiskState, free_bytes: int, viewer: str
+    *,
+    gaze_lost: bool,
+    silent_us: int,
+    disk: DiskState,
+    free_bytes: int,
+    viewer: str,
+    display: str = "",
 ) -> str:
     """Say in a few words what keeps a recording from being of use.
 
@@ -117,4 +123,4 @@ def trouble_of(
         return "the tracker is lost"
     if silent_us >= 2_000_000:
         return f"no gaze for {silent_us // 1_000_000} s"
-    return "no QuPath with the hook" if viewer == "waiting" else ""
+    return "no QuPath with the hook" if viewer == "waiting" else display

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ from qpgaze.recording.live_labels import LabelChange, joined
 from qpgaze.samples import GazeSamples, empty_records
 from qpgaze.session import SessionHeader
 from qpgaze.session.reader import ASSUMED_ACCURACY_DEG, ASSUMED_PRECISION_DEG
-from qpgaze.viewing import ImageIdentity, ViewerState
+from qpgaze.viewing import Display, ImageIdentity, Rect, ViewerState
 
 BEFORE_US: Final = 10_000_000
 """Gaze before a press that its label may reach back to, and that noise is judged by."""
@@ -87,7 +88,7 @@ class ProvisionalLabels:
     ) -> None:
         self._header, self._ivt, self._rules = header, ivt, rules or LabelParameters()
         if rehearse:
-            _rehearse(header)
+            rehearse_labels()
         self._accuracy = (ASSUMED_ACCURACY_DEG, ASSUMED_PRECISION_DEG, True)
         self._gaze: deque[Records] = deque()
         self._states: deque[ViewerState] = deque()
@@ -327,14 +328,16 @@ def _way(state: ViewerState) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _rehearse(header: SessionHeader) -> None:
-    """Label a still eye on a made-up slide."""
+def rehearse_labels() -> None:
+    """Label a still eye on a made-up slide: what is loaded when first used is loaded then."""
+    display = Display(Rect(0.0, 0.0, 1920.0, 1080.0), 528.0, 297.0)
+    header = SessionHeader(UUID(int=0), "", "rehearsal", display)
     gaze = empty_records(600)
     gaze["t_us"] = np.arange(600) * 2_000
     for eye in ("left", "right"):
         gaze[f"{eye}_x_adcs"] = gaze[f"{eye}_y_adcs"] = 0.5
         gaze[f"{eye}_gaze_valid"] = 1
-    box = header.display.bounds_screen_px
+    box = display.bounds_screen_px
     corners = ((0.0, 0.0), (box.width, 0.0), (0.0, box.height))
     image = ImageIdentity("rehearsal", math.ceil(box.width), math.ceil(box.height))
     view = ViewerState(0, "1", image, corners, 1.0, bounds_screen_px=box)

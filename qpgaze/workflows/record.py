@@ -14,6 +14,7 @@ from qpgaze.bridge.projects.uris import parse_uri
 from qpgaze.errors import QpgazeError, SessionError, UsageError, WireError
 from qpgaze.model import Event
 from qpgaze.recording.live import LiveSetup
+from qpgaze.recording.live_choice import RunningQuPath, choose_hook
 from qpgaze.recording.live_recorder import Outcome, Recording, Told, record_live
 from qpgaze.recording.opening import SOURCES, open_source
 from qpgaze.recording.validation.settings import Settings, load_settings, still_holds
@@ -65,6 +66,8 @@ class RecordOptions:
         The Python that has the vendor's library.
     channels : tuple of str
         Of an LSL stream that does not say so itself.
+    hook : str, optional
+        Which QuPath, where several run: its process, or its discovery file.
     hooks : tuple of Path, optional
         Where to look for QuPath instead of the user's discovery folders.
     settings : Path, optional
@@ -80,6 +83,7 @@ class RecordOptions:
     rate_hz: float | None = None
     python: str | None = None
     channels: tuple[str, ...] = ()
+    hook: str | None = None
     hooks: tuple[Path, ...] | None = None
     settings: Path | None = None
 
@@ -104,7 +108,8 @@ def record_session(
     Raises
     ------
     UsageError
-        If it is not said where to, or a name cannot be one.
+        If it is not said where to, a name cannot be one, or several QuPaths run and it is not
+        said which is meant.
     SessionError, SourceError
         If source or disk fail.
     """
@@ -112,7 +117,8 @@ def record_session(
     views = options.views
     if views == "auto":
         views = "source" if kind in RECORDED else "qupath"
-    hook = _hook_file(os.environ)
+    needed = views == "qupath" or kind == "mouse" or not (options.project or options.sessions)
+    hook = _hook_of(options, os.environ) if needed else None
     folder = session_folder_of(options, hook)
     settings = load_settings(options.settings)
     # The mouse is on whatever monitor QuPath is on; what is no source is refused below.
@@ -125,6 +131,10 @@ def record_session(
         python=options.python,
         channels=options.channels,
     )
+    if labels:  # it takes a moment, in which gaze would go by without a view
+        from qpgaze.workflows.live_labels import rehearse_labels
+
+        rehearse_labels()
     source = _open(options, setup, hook)
     recording = Recording(
         source,
@@ -153,7 +163,7 @@ def _open(options: RecordOptions, setup: LiveSetup, hook: Path | None) -> LiveSo
 def _make_labels(header: SessionHeader) -> LiveLabels:
     from qpgaze.workflows.live_labels import ProvisionalLabels
 
-    return ProvisionalLabels(header)
+    return ProvisionalLabels(header, rehearse=False)
 
 
 # -- where to ----------------------------------------------------------------------------------
@@ -222,9 +232,24 @@ def project_open_in_qupath(
     return None
 
 
-def _hook_file(environ: Mapping[str, str]) -> Path | None:
-    named = environ.get(HOOK_VARIABLE)
-    return Path(named) if named else None
+def _hook_of(options: RecordOptions, environ: Mapping[str, str]) -> Path | None:
+    """Return the discovery file of the QuPath to follow; None where any will do."""
+    started_by = environ.get(HOOK_VARIABLE)
+    if options.hook is None and started_by and Path(started_by).exists():
+        return Path(started_by)
+
+    def shows_the_project(one: RunningQuPath) -> bool:
+        project = options.project
+        return project is not None and any(_is_in(uri, project) for uri in one.projects)
+
+    chosen = choose_hook(options.hook, options.hooks, meant=shows_the_project)
+    return None if chosen is None else chosen.path
+
+
+def _is_in(uri: str, project: Path) -> bool:
+    path = parse_uri(uri).path
+    folder = project.parent if project.suffix == ".qpproj" else project
+    return path is not None and Path(path).parent.resolve() == folder.resolve()
 
 
 # -- what was measured before ------------------------------------------------------------------
