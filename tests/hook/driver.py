@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,11 @@ CODED = (2600, 1900)
 
 
 class Window:
-    """A QuPath with its window on a screen of its own."""
+    """A QuPath with its window on a screen of its own.
+
+    With the hook installed, or with the probe alone; ``preferred``: with whatever start-up script
+    the preferences name that an earlier window at the same place left.
+    """
 
     def __init__(
         self,
@@ -43,17 +47,23 @@ class Window:
         at: Path,
         *,
         hook: bool = True,
+        preferred: bool = False,
+        environment: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
         screen: str = "1200x800x24",
     ) -> None:
         self.at, self._numbers = at, itertools.count()
         self.version = folder.name
+        self._frameless: set[str] = set()
         for name in ("user", "probe", "prefs", "run"):
-            (at / name).mkdir(mode=0o700)
+            (at / name).mkdir(mode=0o700, exist_ok=True)
         probe = Path(__file__).with_name("probe.groovy")
-        start_up = probe
-        if hook:
-            start_up = install_hook(at / "user", startup_before=str(probe)).folder / "start.groovy"
+        start_up = [f"-Dqupath.startup.script={probe}"]
+        if preferred:
+            start_up = []
+        elif hook:
+            home = install_hook(at / "user", startup_before=str(probe)).folder
+            start_up = [f"-Dqupath.startup.script={home / 'start.groovy'}"]
         reading, writing = os.pipe()
         self.screen = subprocess.Popen(
             ["Xvfb", "-displayfd", str(writing), "-screen", "0", screen],
@@ -65,6 +75,7 @@ class Window:
             display = said.readline().strip()
         self.env = {
             **os.environ,
+            **(environment or {}),
             "DISPLAY": f":{display}",
             "XDG_RUNTIME_DIR": str(at / "run"),
         }
@@ -77,7 +88,7 @@ class Window:
             f"-Djava.util.prefs.userRoot={at / 'prefs'}",
             f"-Djava.util.prefs.systemRoot={at / 'prefs'}",
             f"-Dqpgaze.probe={at / 'probe'}",
-            f"-Dqupath.startup.script={start_up}",
+            *start_up,
             *options,
         ]
         if start[-1] == "qupath.QuPath":
@@ -91,12 +102,19 @@ class Window:
             )
         self.folders = (at / "run" / "qpgaze" / "hooks",)
 
-    def wait(self) -> None:
+    def wait(self, *, hook: bool = True) -> None:
+        """Wait until the hook listens, or only until the probe answers."""
         until = time.monotonic() + START_WAIT_S
+        if not hook:
+            assert self.ask("return 1", wait_s=START_WAIT_S) == "1"
+            self.place()
+            return
         while time.monotonic() < until and self.qupath.poll() is None:
             if self.folders[0].is_dir() and any(self.folders[0].glob("hook-*.json")):
                 self.place()
                 return
+            if "[ERROR] qpgaze" in (self.at / "log").read_text():
+                break
             time.sleep(0.2)
         raise AssertionError((self.at / "log").read_text()[-3000:])
 
@@ -112,7 +130,7 @@ class Window:
             assert time.monotonic() < until
             time.sleep(0.1)
 
-    def ask(self, text: str) -> str:
+    def ask(self, text: str, wait_s: float = 60) -> str:
         """Run Groovy on the JavaFX thread and return what it says."""
         name = f"{next(self._numbers):05d}"
         part = self.at / "probe" / f"{name}.new"
@@ -120,7 +138,7 @@ class Window:
         part.write_text(hook + text, encoding="utf-8")
         part.rename(part.with_suffix(".groovy"))
         answer = part.with_suffix(".out")
-        until = time.monotonic() + 60
+        until = time.monotonic() + wait_s
         while not answer.exists() and time.monotonic() < until:
             time.sleep(0.01)
         said = answer.read_text("utf-8")
@@ -146,11 +164,19 @@ class Window:
         self.until("return gui.getStage().getScene().getY()", "0.0")
 
     def frameless(self) -> None:
-        """Say of every window that it has no frame, as a window manager would say how wide."""
-        for number in self.hands("search", "--onlyvisible", "--name", ".*").split():
+        """Say of each new window that it has no frame, as a window manager would say how wide."""
+        for number in self.hands("search", "--onlyvisible", "--name", ".").split():
+            if number in self._frameless:
+                continue
+            self._frameless.add(number)
             said = ["-id", number, "-f", "_NET_FRAME_EXTENTS", "32c"]
             said += ["-set", "_NET_FRAME_EXTENTS", "0, 0, 0, 0"]
             subprocess.run(["xprop", *said], env=self.env, check=True)
+            shell = self.hands("getwindowgeometry", "--shell", number).split()
+            place = dict(line.split("=") for line in shell)
+            # It takes note when it moves.
+            self.hands("windowmove", number, int(place["X"]) + 1, place["Y"])
+        time.sleep(0.5)
 
     def until(self, question: str, answer: str, wait_s: float = 30) -> None:
         """Ask until this is the answer."""
@@ -173,8 +199,22 @@ class Window:
             moves += ["sleep", 0.02, "mousemove", round(x), round(y)]
         self.hands(*moves, "sleep", 0.3, "mouseup", 1)
 
+    def choose(self, *names: str) -> None:
+        """Open the menus of these names and click on the last."""
+        self.focus()
+        self.click(*self.text_at(names[0]))
+        for name in names[1:]:
+            time.sleep(0.5)
+            x, y = self.text_at(name)
+            self.hands("mousemove", round(x), round(y))
+        self.hands("sleep", 0.3, "click", 1)
+
+    def number(self, title: str = "QuPath") -> str:
+        """What the X server calls the window of this title."""
+        return self.hands("search", "--onlyvisible", "--name", title).split()[-1]
+
     def focus(self) -> None:
-        self.hands("windowfocus", self.hands("search", "--name", "QuPath").split()[-1])
+        self.hands("windowfocus", self.number())
         self.ask("viewer.getView().requestFocus()")
         time.sleep(0.5)
 
@@ -211,6 +251,14 @@ class Window:
         x, y = json.loads(said)
         return x, y
 
+    def quit(self) -> None:
+        """Have QuPath end by itself, as a person would, and take the screen away."""
+        self.ask("javafx.application.Platform.runLater { gui.sendQuitRequest() }")
+        try:
+            assert self.qupath.wait(60) == 0
+        finally:
+            self.close()
+
     def close(self) -> None:
         for process in (self.qupath, self.screen):
             process.terminate()
@@ -218,12 +266,13 @@ class Window:
 
 
 def make_study(at: Path) -> None:
-    """A project with two slides: noise, and one whose every pixel says where it lies."""
+    """A project: a slide of noise, and two whose every pixel says where it lies."""
     Image.effect_noise((2000, 1500), 60).convert("RGB").save(at / "slide.tif")
-    Image.fromarray(coded_pixels()).save(at / "coded.tif")
+    for name in ("coded.tif", "other.tif"):
+        Image.fromarray(coded_pixels()).save(at / name)
     with create_project(at / "study", backend="embedded") as made:
-        made.add_image(at / "slide.tif")
-        made.add_image(at / "coded.tif")
+        for name in ("slide.tif", "coded.tif", "other.tif"):
+            made.add_image(at / name)
         made.commit()
 
 

@@ -16,12 +16,13 @@ def thread = new Thread({
     def shell = new GroovyShell(QuPathGUI.classLoader)
     while (true) {
         for (file in folder.listFiles().findAll { it.name.endsWith(".groovy") }.sort()) {
-            def script = shell.parse(file.getText("UTF-8"))
-            script.getBinding().setVariable("gui", gui)
-            script.getBinding().setVariable("viewer", gui.getViewer())
+            def text = file.getText("UTF-8")
             file.delete()
             def answer = new java.util.concurrent.FutureTask({
                 try {
+                    def script = shell.parse(text)
+                    script.getBinding().setVariable("gui", gui)
+                    script.getBinding().setVariable("viewer", gui.getViewer())
                     return String.valueOf(script.run())
                 } catch (Throwable e) {
                     return "ERROR " + e

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -76,7 +78,7 @@ def test_turned_views(views: Views) -> None:
 
 def test_the_window_moves_and_changes_size(views: Views) -> None:
     window = views.window
-    number = window.hands("search", "--name", "QuPath").split()[-1]
+    number = window.number()
     start = views.agree().bounds_screen_px
     assert start is not None
     window.hands("windowsize", number, 1000, 700)
@@ -94,7 +96,7 @@ def test_the_window_moves_and_changes_size(views: Views) -> None:
 
 def test_iconified(views: Views) -> None:
     window = views.window
-    number = window.hands("search", "--name", "QuPath").split()[-1]
+    number = window.number()
     assert views.now().iconified is False
     window.hands("windowunmap", number)  # what a window manager does to iconify
     window.until("return gui.getStage().isIconified()", "true")
@@ -121,3 +123,113 @@ def test_another_image_by_a_double_click(views: Views) -> None:
     assert (state.image.name, state.image.height_px) == ("coded.tif", CODED[1])
     seen = [one["image"]["name"] for one in client.images()]
     assert seen == ["coded.tif"]
+
+
+def test_a_second_viewer_and_a_detached_one(views: Views) -> None:
+    window = views.window
+    window.ask("gui.getViewerManager().addColumn(viewer)")
+    window.until("return hook.images.viewers().size()", "2")
+    try:
+        x, y = middle(views, "2")
+        window.focus()
+        window.click(x, y)
+        window.until("return hook.watch.nameOf(viewer)", "2")
+        assert views.now("2").image is None
+        window.click(*window.text_at("other.tif"), times=2)
+        window.until("return viewer.getServer()?.getMetadata()?.getName()", "other.tif")
+        window.ask("viewer.setRotation(1.1); viewer.setDownsampleFactor(1.2)")
+        window.click(x, y, button=4, times=2)
+        first, second = views.agree("1"), views.agree("2")
+        assert first.corners_image_px != second.corners_image_px
+        assert first.bounds_screen_px is not None
+        assert second.bounds_screen_px is not None
+        beside = first.bounds_screen_px.x + first.bounds_screen_px.width
+        assert second.bounds_screen_px.x >= beside
+        window.ask("gui.getViewerManager().detachViewerFromGrid(viewer)")
+        window.until("return javafx.stage.Window.getWindows().size()", "2")
+        window.frameless()
+        number = window.number(window.ask("return javafx.stage.Window.getWindows()[1].getTitle()"))
+        window.hands("windowsize", number, 420, 380)
+        window.hands("windowmove", number, 560, 400)
+        window.until("return javafx.stage.Window.getWindows()[1].getX()", "560.0")
+        x, y = middle(views, "2")
+        window.click(x, y, button=4)
+        detached = views.agree("2")
+        assert detached.shown
+        # It lies before the first viewer, which says so.
+        covers = views.agree("1").covers
+        assert [c.rect_viewer_px for c in covers if c.kind == "window"] != []
+    finally:
+        window.ask(
+            "def m = gui.getViewerManager(), v = hook.watch.named('2')\n"
+            "if (v.getView().getScene() != gui.getStage().getScene()) m.attachViewerToGrid(v)\n"
+            "m.setActiveViewer(hook.watch.named('1'))\n"
+            "v.resetImageData(); m.removeColumn(v)"
+        )
+        window.until("return hook.images.viewers().size()", "1")
+
+
+def test_planes_and_time_points(views: Views) -> None:
+    window = views.window
+    window.ask(
+        "import qupath.lib.images.ImageData\n"
+        "import qupath.lib.images.servers.SparseImageServer\n"
+        "import qupath.lib.regions.ImageRegion\n"
+        "def one = viewer.getServer(), made = new SparseImageServer.Builder()\n"
+        "for (z in 0..2) for (t in 0..1) made.serverRegion(ImageRegion.createInstance(\n"
+        "    0, 0, one.getWidth(), one.getHeight(), z, t), 1.0, one)\n"
+        "viewer.setImageData(new ImageData(made.build()))\n"
+        "viewer.setDownsampleFactor(1.3)"
+    )
+    views.settled()
+    sliders = json.loads(
+        window.ask(
+            "return viewer.getView().lookupAll('.slider').findAll { it.isVisible() }.collect {\n"
+            "  def b = it.localToScreen(it.getBoundsInLocal())\n"
+            "  [b.getMinX(), b.getMinY(), b.getMaxX(), b.getMaxY()] }"
+        )
+    )
+    assert len(sliders) == 2
+    kinds = [c.kind for c in views.now().covers]
+    assert kinds.count("slider") == 2
+    for left, top, right, bottom in sliders:
+        upright = bottom - top > right - left
+        x, y = (left + right) / 2, (top + bottom) / 2
+        window.click(x if upright else right - 12, top + 12 if upright else y)
+    state = views.agree()
+    assert (state.z, state.t) == (2, 1)
+    said = window.ask("return [viewer.getZPosition(), viewer.getTPosition()]")
+    assert said == "[2, 1]"
+
+
+def test_what_lies_before_the_slide(views: Views) -> None:
+    window = views.window
+
+    def before() -> list[list[float]]:
+        covers = views.agree().covers
+        rects = [c.rect_viewer_px for c in covers if c.kind == "window"]
+        return [[r.x, r.y, r.width, r.height] for r in rects]
+
+    assert before() == []
+    window.focus()
+    window.click(*window.text_at("Extensions"))
+    time.sleep(0.5)
+    assert len(before()) == 1
+    window.hands("key", "Escape", "key", "Escape")
+    window.until("return javafx.stage.Window.getWindows().size()", "1")
+    window.choose("Extensions", "qpgaze", "About qpgaze")
+    window.until("return javafx.stage.Window.getWindows().size()", "2")
+    window.frameless()
+    window.hands("windowmove", window.number("About"), 700, 300)
+    window.until("return javafx.stage.Window.getWindows()[1].getX()", "700.0")
+    ((x, y, width, height),) = before()
+    box = views.now().bounds_screen_px
+    assert box is not None
+    assert (box.x + x, box.y + y) == pytest.approx((700, 300))
+    size = json.loads(
+        window.ask("def w = javafx.stage.Window.getWindows()[1]; return [w.width, w.height]")
+    )
+    assert [width, height] == pytest.approx(size)
+    window.click(*window.text_at("OK"))
+    window.until("return javafx.stage.Window.getWindows().size()", "1")
+    assert before() == []

@@ -1,0 +1,243 @@
+"""The whole way in a real window: install by a drop, record, label by keys, stop, review, reopen.
+
+The eye is simulated, and the simulated reader's hand moves the real QuPath: what is looked at,
+and which key goes down when, follows from objects whose place on the slide is known.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import shapely
+from qpgaze_hook_driver import Window
+
+from qpgaze.bridge import create_project, open_project
+from qpgaze.recording import SimulatedSource, record
+from qpgaze.resources import groovy_dir
+from qpgaze.simulate import ReaderSettings, Reading, TrackerSettings, simulate_reading
+from qpgaze.viewing import Display, ImageIdentity, Rect
+from qpgaze.wire import connect
+from qpgaze.wire.channel import now_us
+from qpgaze.workflows.sample import SampleCase, load_sample
+
+pytestmark = pytest.mark.qupath
+
+LABELS = 3
+LEAD_FIXATIONS = 40
+"""The recorder begins before QuPath is connected: the reader looks about so long first."""
+
+
+def simulated(case: SampleCase, box: Rect) -> Reading:
+    """A reader whose QuPath viewer lies exactly where the real one does."""
+    # The simulated window leaves these shares of its screen to menus and panels.
+    width, height = (box.width + 8) / (1 - 0.168), box.height / (1 - 0.081 - 0.03)
+    area = Rect(box.x - 0.168 * width, box.y - 0.081 * height, width, height)
+    mm = 527 / 1920
+    half, top = width * mm / 2, 14 + height * mm
+    display = Display(
+        bounds_screen_px=area,
+        width_mm=width * mm,
+        height_mm=height * mm,
+        corners_ucs_mm=((-half, top, 0), (half, top, 0), (-half, 14, 0)),
+        monitor="1",
+    )
+    pearls = [t for t in case.truth if t.target and t.geometry.area > 30_000]
+    return simulate_reading(
+        pearls[: LABELS + 2],
+        ImageIdentity("slide", *size_px(case)),
+        pixel_size_um=case.pixel_size_um,
+        display=display,
+        reader=ReaderSettings(overview_fixations=LEAD_FIXATIONS, search_fixations=(1, 2)),
+        tracker=TrackerSettings(accuracy_deg=0.3, precision_deg=0.2, blinks_per_minute=0.0),
+        seed=7,
+    )
+
+
+def size_px(case: SampleCase) -> tuple[int, int]:
+    from qpgaze.slides import open_slide
+
+    with open_slide(case.slide_path) as slide:
+        return slide.width_px, slide.height_px
+
+
+def play(window: Window, reading: Reading, zero_us: int) -> None:
+    """Have QuPath's viewer follow the simulated hand; `zero_us`: host clock at session time 0."""
+    poses = []
+    for state in reading.states:
+        assert state.corners_image_px is not None
+        _, (x1, y1), (x2, y2) = state.corners_image_px
+        centre = ((x1 + x2) / 2, (y1 + y2) / 2)
+        poses.append([state.t_us + zero_us, *centre, state.downsample, state.rotation_rad])
+    (window.at / "poses.json").write_text(json.dumps(poses), encoding="utf-8")
+    window.ask(
+        "import qupath.lib.io.GsonTools\n"
+        f"def file = new File({json.dumps(str(window.at / 'poses.json'))})\n"
+        "def poses = GsonTools.getInstance().fromJson(file.getText('UTF-8'), double[][].class)\n"
+        "int next = 0\n"
+        "new javafx.animation.AnimationTimer() {\n"
+        "  void handle(long pulse) {\n"
+        "    long now = System.nanoTime().intdiv(1000L)\n"
+        "    int due = next\n"
+        "    while (due < poses.length && poses[due][0] <= now) due++\n"
+        "    if (due == next) return\n"
+        "    next = due\n"
+        "    def p = poses[due - 1]\n"
+        "    viewer.setDownsampleFactor(p[3]); viewer.setRotation(p[4])\n"
+        "    viewer.setCenterPixelLocation(p[1], p[2])\n"
+        "    if (next == poses.length) stop()\n"
+        "  } }.start()"
+    )
+
+
+def session_zero_us(session: Path) -> int:
+    """When the session began, on the host clock: from its first comparison of clocks."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        lines = (session / "clocks.jsonl").read_text("utf-8").splitlines()
+        for line in lines:
+            said = json.loads(line)
+            if said["source"] == "ViewerClock":
+                # QuPath's clock is this computer's own, as now_us is.
+                return -int(said["offset_us"])
+        time.sleep(0.1)
+    raise AssertionError("the clocks were never compared")
+
+
+def press_keys(window: Window, reading: Reading, zero_us: int) -> None:
+    """Press the simulated keys on the real keyboard when their time comes."""
+    keys = [event for event in reading.events if event.kind == "label"][: 2 * LABELS]
+    assert [event.data["down"] for event in keys] == [True, False] * LABELS
+    for event in keys:
+        time.sleep(max(event.t_us + zero_us - now_us(), 0) / 1e6)
+        window.hands("keydown" if event.data["down"] else "keyup", "x")
+    # One by mistake, taken back.
+    window.hands("key", "2", "sleep", 0.4, "key", "u", "sleep", 0.4, "key", "1", "key", "u")
+
+
+def install_by_drop(window: Window, home: Path) -> None:
+    """Drop the installer's file onto the window, and run it in the script editor."""
+    script = json.dumps(str(groovy_dir() / "install_qpgaze.groovy"))
+    window.ask(
+        "javafx.application.Platform.runLater {\n"
+        "  new qupath.lib.gui.viewer.DragDropImportListener(gui)"
+        f".handleFileDrop(viewer, [new File({script})]) }}"
+    )
+    window.until("return javafx.stage.Window.getWindows().size()", "2")
+    window.frameless()
+    window.hands("windowmove", window.number("Script"), 330, 120)
+    time.sleep(1)
+    window.picture("install")
+    window.hands("windowfocus", window.number("Script"))
+    window.hands("sleep", 0.5, "key", "ctrl+r")
+    window.until("return hook != null", "true", wait_s=120)
+    window.picture("installed")
+    said = json.loads((home / "qpgaze" / "install.json").read_text("utf-8"))
+    # The site's own start-up script goes on running before ours.
+    assert Path(said["startup_before"]).name == "probe.groovy"
+    window.ask("javafx.stage.Window.getWindows()[1].hide()")
+
+
+def record_by_menu(window: Window, case: SampleCase) -> tuple[Reading, Path]:
+    """Start from the menu, read and label as simulated, stop from the menu."""
+    box = json.loads(
+        window.ask(
+            "def v = viewer.getView(), b = v.localToScreen(v.getBoundsInLocal())\n"
+            "return [b.getMinX(), b.getMinY(), b.getWidth(), b.getHeight()]"
+        )
+    )
+    reading = simulated(case, Rect(*box))
+    record(SimulatedSource(reading), window.at / "eye.qpgaze", interrupt_ends=False)
+    window.choose("Extensions", "qpgaze", "Start gaze session")
+    window.until("return hook.@sessions.state", "recording", wait_s=60)
+    (session,) = (window.at / "study" / "qpgaze" / "sessions").glob("*.qpgaze")
+    zero_us = session_zero_us(session)
+    first_us = next(e.t_us for e in reading.events if e.kind == "label")
+    assert now_us() - zero_us < first_us - 2_000_000, "QuPath came too late to follow the eye"
+    play(window, reading, zero_us)
+    window.focus()
+    press_keys(window, reading, zero_us)
+    window.picture("labelled")
+    window.choose("Extensions", "qpgaze", "Stop")
+    return reading, session
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A project with a real slide of the sample, classes, and a program to be found."""
+    case = load_sample()[0]
+    shutil.copy(case.slide_path, tmp_path / "slide.svs")
+    with create_project(tmp_path / "study", backend="embedded") as made:
+        made.add_image(tmp_path / "slide.svs")
+        made.commit()
+    return tmp_path
+
+
+def test_from_the_drop_to_the_review(qupath_folder: Path, place: Path) -> None:
+    case = load_sample()[0]
+    version = qupath_folder.name.removeprefix("QuPath-").rpartition(".")[0]
+    home = place / "QuPath" / f"v{version}"
+    (home / "qpgaze").mkdir(parents=True)
+    settings = {"source": f"replay:{place / 'eye.qpgaze'}", "classes": ["Pearl", "Tumor"]}
+    (home / "qpgaze" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    # The program is where an installer puts it.
+    where = {"PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]}
+    window = Window(qupath_folder, place, hook=False, environment=where)
+    try:
+        window.wait(hook=False)
+        probe = json.dumps(str(Path(__file__).with_name("probe.groovy")))
+        window.ask(f"qupath.lib.gui.prefs.PathPrefs.startupScriptProperty().set({probe})")
+        install_by_drop(window, home)
+        reading, session = record_by_menu(window, case)
+        window.until("return javafx.stage.Window.getWindows().size()", "2", wait_s=120)
+        window.frameless()
+        window.picture("stopped")
+        window.click(*window.text_at("Save"))
+        window.until("return viewer.getImageData().isChanged()", "false")
+        window.quit()
+    finally:
+        window.close()
+    again = Window(qupath_folder, place, preferred=True, environment=where)
+    try:
+        again.wait()
+        with connect(name="review", folders=again.folders, wait_s=30) as client:
+            (image,) = client.images()
+            shown = {UUID(one["id"]): one for one in client.objects(image["key"])[0]}
+        again.ask("viewer.setDownsampleFactor(3); viewer.setCenterPixelLocation(1500, 1500)")
+        time.sleep(1)
+        again.picture("review")
+        again.quit()
+    finally:
+        again.close()
+    check_labels(place, reading, session, shown)
+
+
+def check_labels(place: Path, reading: Reading, session: Path, shown: dict[UUID, dict]) -> None:
+    """What QuPath shows after all is what the store reads, and lies where the eye was."""
+    with open_project(place / "study") as project:
+        (entry,) = project.entries
+        stored = {one.id: one for one in entry.objects()}
+    assert set(stored) == set(shown)
+    assert len(stored) == LABELS
+    meant = {label.object_id: label for label in reading.labels[:LABELS]}
+    targets = {t.id: t for t in reading.objects if t.id in meant}
+    for one in stored.values():
+        near = min(targets.values(), key=lambda t: t.geometry.centroid.distance(one.geometry))
+        del targets[near.id]
+        size = math.sqrt(near.geometry.area)
+        assert one.geometry.centroid.distance(near.geometry.centroid) < 0.35 * size
+        overlap = one.geometry.intersection(near.geometry).area
+        assert overlap / one.geometry.union(near.geometry).area > 0.3
+        said = shown[one.id]["properties"]
+        assert said["classification"]["name"] == one.class_name == "Pearl"
+        assert shapely.equals_exact(
+            shapely.from_geojson(json.dumps(shown[one.id]["geometry"])), one.geometry, 1e-6
+        )
+    assert (session / "manifest.json").is_file()
