@@ -38,7 +38,7 @@ def _no_qupath_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # A skip hides a check. Only what this machine may rightly lack can be skipped: each such test
 # carries one of these markers, and any other skip fails the run.
-MAY_BE_SKIPPED = {"qupath", "jvm", "train", "gpu", "hardware", "shared_data"}
+MAY_BE_SKIPPED = {"qupath", "jvm", "train", "tobii", "gpu", "hardware", "shared_data"}
 _wrong_skips: list[str] = []
 
 

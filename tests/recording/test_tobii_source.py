@@ -165,6 +165,11 @@ def test_a_calibration_goes_through_and_the_fallen_rate_is_read_again(
         assert calibrator.compute().success
         calibrator.leave()
         calibrator.leave()
+        # Nothing of the first calibration answers for the second.
+        calibrator.enter()
+        assert not calibrator.collect(0.9, 0.1)
+        assert calibrator.collect(0.1, 0.9)
+        calibrator.leave()
         records, events, _ = gather(source, lambda r, e, _c: len(r) > 20 and "60 Hz" in texts(e))
         assert source.rate_hz == 60.0
         # Gaze went on meanwhile, and none was lost.
@@ -176,8 +181,9 @@ def test_a_calibration_goes_through_and_the_fallen_rate_is_read_again(
         source.stop()
 
 
-def test_a_calibration_that_fails_is_told(fake_tobii: Fake, setup: LiveSetup) -> None:
-    fake_tobii("tobii_research")
+@both
+def test_a_calibration_that_fails_is_told(fake_tobii: Fake, setup: LiveSetup, library: str) -> None:
+    fake_tobii(library)
     source = TobiiSource(setup)
     source.start()
     try:
@@ -185,7 +191,11 @@ def test_a_calibration_that_fails_is_told(fake_tobii: Fake, setup: LiveSetup) ->
         calibrator.enter()
         outcome = calibrator.compute()
         assert not outcome.success
-        assert "no points" in outcome.detail
+        assert {"tobii_research": "no points", "TittaPy_v2": "failure"}[library] in outcome.detail
+        if library == "TittaPy_v2":
+            with pytest.raises(SourceError, match="in calibration mode already"):
+                source.calibrator().enter()
+        calibrator.leave()
     finally:
         source.stop()
     with pytest.raises(SourceError, match="not running"):

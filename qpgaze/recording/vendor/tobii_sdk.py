@@ -124,7 +124,13 @@ class Tracker:
             status = str(self._calibration.collect_data(x, y))
         else:
             status = str(self._calibration.compute_and_apply().status)
-        return "success" in status.lower(), status
+        library = self._library
+        good = (
+            library.CALIBRATION_STATUS_SUCCESS,
+            library.CALIBRATION_STATUS_SUCCESS_LEFT_EYE,
+            library.CALIBRATION_STATUS_SUCCESS_RIGHT_EYE,
+        )
+        return status in good, status
 
     def _subscribe(self, stream: str, callback: Any) -> None:
         self._tracker.subscribe_to(stream, callback, as_dictionary=True)

@@ -13,6 +13,8 @@ _FLAGS = [
 _SYNC = ("system_request_time_stamp", "device_time_stamp", "system_response_time_stamp")
 _STREAMS = ("gaze", "timeSync", "notification")
 _CALIBRATION_WAIT_S = 15.0
+_ACTIONS = {"enter": "enter", "collect": "collect_data", "compute": "compute", "leave": "exit"}
+"""What the library calls each step."""
 
 
 def find(library: Any) -> list[tuple[str, Any]]:
@@ -110,23 +112,34 @@ class Tracker:
     def calibrate(self, do: str, x: float | None, y: float | None) -> tuple[bool, str]:
         """Do one step of a calibration; the library does it on a thread of its own."""
         tracker = self._tracker
+        self._results()  # of an earlier calibration: they are nobody's answer now
         if do == "enter":
-            tracker.enter_calibration_mode(False)
+            if not tracker.enter_calibration_mode(False):
+                return False, "the tracker is in calibration mode already"
         elif do == "leave":
-            tracker.leave_calibration_mode(True)
-            return True, ""
+            # Waits for the step that still runs; where none was entered nothing is answered.
+            if not tracker.leave_calibration_mode(False):
+                return True, ""
         elif do == "collect":
             tracker.calibration_collect_data([x, y])
         else:
             tracker.calibration_compute_and_apply()
-        return self._calibration_result()
+        return self._answer_to(do)
 
-    def _calibration_result(self) -> tuple[bool, str]:
+    def _results(self) -> list[dict[str, Any]]:
+        found = []
+        while (result := self._tracker.calibration_retrieve_result()) is not None:
+            found.append(result)
+        return found
+
+    def _answer_to(self, do: str) -> tuple[bool, str]:
+        """Wait for the result of one step: every step leaves one in the library's queue."""
+        action = int(getattr(self._library.calibration_action, _ACTIONS[do]))
         until = time.monotonic() + _CALIBRATION_WAIT_S
         while time.monotonic() < until:
-            result = self._tracker.calibration_retrieve_result()
-            if result is not None:
-                return outcome(result)
+            for result in self._results():
+                if int(result["work_item"]["action"]) == action:
+                    return outcome(result)
             time.sleep(0.01)
         return False, "the tracker did not answer"
 
@@ -134,10 +147,10 @@ class Tracker:
 def outcome(result: dict[str, Any]) -> tuple[bool, str]:
     """Tell whether a step of a calibration went well, and what the library said of it."""
     said = str(result.get("status_string") or "")
-    status = result.get("status")
-    ok = status is None or int(status) == 0  # Tobii's own code for "fine"
-    inner = result.get("calibration_result")
-    if isinstance(inner, dict) and inner.get("status") is not None:
-        said = f"{said} {inner['status']}".strip()
-        ok = ok and "fail" not in str(inner["status"]).lower()
+    ok = int(result["status"]) == 0  # Tobii's own code for "fine"
+    computed = result.get("calibration_result")
+    if computed is not None:
+        # 0 is failure; one or both eyes are success.
+        ok = ok and int(computed["status"]) != 0
+        said = f"{said} {computed['status'].name.replace('_', ' ')}".strip()
     return ok, said

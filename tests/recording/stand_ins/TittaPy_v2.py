@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import queue
 import threading
+from enum import IntEnum
 from typing import Any
 
 if os.environ.get("FAKE_TOBII") != "TittaPy_v2":
@@ -14,6 +16,24 @@ import numpy as np
 
 __version__ = "2.1.0"
 ADDRESS = "tet-tcp://169.254.7.7"
+
+
+class calibration_action(IntEnum):
+    nothing = 0
+    enter = 1
+    collect_data = 2
+    discard_data = 3
+    compute = 4
+    get_calibration_data = 5
+    apply_calibration_data = 6
+    exit = 7
+
+
+class calibration_status(IntEnum):
+    failure = 0
+    success = 1
+    success_left_eye = 2
+    success_right_eye = 3
 
 
 def find_all_eye_trackers() -> list[dict[str, str]]:
@@ -33,7 +53,9 @@ class EyeTracker:
 
     def __init__(self, address: str) -> None:
         assert address == ADDRESS
-        self._rate, self._calibrated, self._result = 250.0, False, None
+        self._rate, self._calibrated = 250.0, False
+        self._results: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._worker: threading.Thread | None = None
         self._lock = threading.Lock()
         self._buffers: dict[str, list[dict[str, Any]]] = {}
         self._camera = fake.Camera(self._sample, self._note)
@@ -88,29 +110,60 @@ class EyeTracker:
             return {}
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
-    def enter_calibration_mode(self, monocular: bool) -> None:
-        assert not monocular
-        self._result = {"status": 0, "status_string": "TOBII_RESEARCH_STATUS_OK"}
+    def enter_calibration_mode(self, do_monocular: bool) -> bool:
+        if self._worker is not None:
+            return False
+        self._work = queue.Queue()
+        self._worker = threading.Thread(target=self._calibrate, daemon=True)
+        self._work.put((calibration_action.enter, None))
+        self._worker.start()
+        return True
 
-    def leave_calibration_mode(self, force: bool) -> None:
-        assert force
+    def leave_calibration_mode(self, force: bool | None = None) -> bool:
+        if self._worker is None:
+            return False
+        self._work.put((calibration_action.exit, None))
+        self._worker.join()
+        self._worker = None
+        return True
 
-    def calibration_collect_data(self, xy: list[float]) -> None:
-        ok = xy[0] <= 0.8
-        said = "STATUS_OK" if ok else "STATUS_SE_INTERNAL"
-        self._result = {"status": 0 if ok else 4, "status_string": f"TOBII_RESEARCH_{said}"}
+    def calibration_collect_data(self, coordinates: list[float]) -> None:
+        self._add(calibration_action.collect_data, coordinates)
 
     def calibration_compute_and_apply(self) -> None:
-        self._rate, self._calibrated = 60.0, True
-        self._result = {
-            "status": 0,
-            "status_string": "TOBII_RESEARCH_STATUS_OK",
-            "calibration_result": {"status": "success"},
-        }
+        self._add(calibration_action.compute, None)
 
     def calibration_retrieve_result(self) -> dict[str, Any] | None:
-        result, self._result = self._result, None
-        return result
+        try:
+            return self._results.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _add(self, action: calibration_action, coordinates: list[float] | None) -> None:
+        if self._worker is None:
+            raise RuntimeError("you have not entered calibration mode")
+        self._work.put((action, coordinates))
+
+    def _calibrate(self) -> None:
+        """Every step leaves a result in the queue, those of entering and leaving, too."""
+        points = 0
+        while True:
+            action, xy = self._work.get()
+            result: dict[str, Any] = {"work_item": {"action": action}, "status": 0}
+            if action == calibration_action.collect_data:
+                seen = xy[0] <= 0.8
+                result["work_item"]["coordinates"] = xy
+                result["status"], points = (0, points + 1) if seen else (4, points)
+            if action == calibration_action.compute:
+                good = calibration_status.success if points else calibration_status.failure
+                result["calibration_result"] = {"points": [], "status": good}
+                self._rate, self._calibrated = (60.0, True) if points else (self._rate, False)
+            code = result["status"]
+            name = {0: "TOBII_RESEARCH_STATUS_OK", 4: "TOBII_RESEARCH_STATUS_SE_INTERNAL"}[code]
+            result["status_string"] = f"Tobii SDK code: {code}: {name} (success is not in it)"
+            self._results.put(result)
+            if action == calibration_action.exit:
+                return
 
     def _sample(self, sample: Any) -> None:
         if sample is None:

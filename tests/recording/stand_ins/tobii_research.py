@@ -21,6 +21,10 @@ EYETRACKER_NOTIFICATION_CONNECTION_LOST = "connection lost"
 EYETRACKER_NOTIFICATION_CONNECTION_RESTORED = "connection restored"
 EYETRACKER_NOTIFICATION_CALIBRATION_CHANGED = "calibration changed"
 EYETRACKER_NOTIFICATION_GAZE_OUTPUT_FREQUENCY_CHANGED = "gaze frequency changed"
+CALIBRATION_STATUS_FAILURE = "calibration_status_failure"
+CALIBRATION_STATUS_SUCCESS = "calibration_status_success"
+CALIBRATION_STATUS_SUCCESS_LEFT_EYE = "calibration_status_success_left_eye"
+CALIBRATION_STATUS_SUCCESS_RIGHT_EYE = "calibration_status_success_right_eye"
 
 print("Tobii says hello on stdout", file=sys.stdout, flush=True)
 
@@ -116,12 +120,12 @@ class ScreenBasedCalibration:
     def collect_data(self, x: float, y: float) -> str:
         assert self._on
         if x > 0.8:
-            return "calibration_status_failure"
+            return CALIBRATION_STATUS_FAILURE
         self._points += 1
-        return "calibration_status_success"
+        return CALIBRATION_STATUS_SUCCESS
 
     def compute_and_apply(self) -> SimpleNamespace:
         if not self._points:
             raise RuntimeError("EyeTrackerOperationFailedError: no points")
         self._tracker.rate_hz, self._tracker.calibrated = 60.0, True  # type: ignore[attr-defined]
-        return SimpleNamespace(status="calibration_status_success")
+        return SimpleNamespace(status=CALIBRATION_STATUS_SUCCESS_LEFT_EYE)
