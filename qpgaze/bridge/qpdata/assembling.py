@@ -173,6 +173,18 @@ class Assembler(JavaWriter):
         if desc is not None:
             self.new_of[desc.handle] = handle
 
+    def _new_class(self, spec: ClassSpec) -> None:
+        """Describe a class; the texts in its old description are those in the new one then."""
+        super()._new_class(spec)
+        desc = self._old_classes.get(spec.name)
+        if desc is None or desc.handle < self._table.first:
+            return
+        values = self._scan.reader.values
+        for handle in range(desc.handle + 1, self._table.given_after(desc.handle)):
+            known = self._texts.get(values.get(handle, ""))
+            if known is not None and self.new_of[handle] < 0:
+                self.new_of[handle] = int.from_bytes(known[1:], "big") - BASE_HANDLE
+
     # -- copying -------------------------------------------------------------------------------
 
     def copy(self, start: int, stop: int) -> None:
