@@ -37,9 +37,11 @@ if (!userFolder || !new File(userFolder).isDirectory()) {
     println "QuPath had no user folder; it is now ${userFolder}."
 }
 
-def before = PathPrefs.startupScriptProperty().get() ?: ""
-def answer = run([program, "install-hook", "--user-dir", userFolder, "--files-only",
-                  "--startup-before", before, "--json"])
+// QuPath 0.4 names no script: it runs startup.groovy of its user folder.
+boolean named = PathPrefs.getMethods().any { it.getName() == "startupScriptProperty" }
+def before = named ? ["--startup-before", PathPrefs.startupScriptProperty().get() ?: ""]
+    : ["--runs-file", PathPrefs.runStartupScriptProperty().get() as String]
+def answer = run([program, "install-hook", "--user-dir", userFolder, "--files-only", "--json"] + before)
 def said
 try {
     said = GsonTools.getInstance().fromJson(answer.substring(answer.indexOf("{")), Map)
@@ -49,7 +51,10 @@ try {
 }
 def start = new File(said.folder as String, "start.groovy")
 onFx {
-    PathPrefs.startupScriptProperty().set(start.getAbsolutePath())
+    if (named)
+        PathPrefs.startupScriptProperty().set(start.getAbsolutePath())
+    else
+        PathPrefs.runStartupScriptProperty().set(true)
     PathPrefs.savePreferences()
     // The start-up script of the site has run when QuPath started: only the menu is new.
     System.setProperty("qpgaze.only.hook", "true")

@@ -45,15 +45,20 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
     private volatile boolean closed = false
     private boolean wasFocused = true
 
-    /** Start the hook in QuPath, in place of one that runs: on the JavaFX thread. */
+    /** Start the hook in QuPath, in place of one that runs: not on the JavaFX thread, which has little of it. */
     static Hook install(QuPathGUI qupath, Path home) {
         def properties = qupath.getStage().getProperties()
-        def before = properties.remove(PROPERTY)
-        if (before instanceof AutoCloseable)
-            Troubles.attempt("closing the hook before") { before.close() }
         def hook = new Hook(qupath, home)
+        Fx.call {
+            def before = properties.remove(PROPERTY)
+            if (before instanceof AutoCloseable)
+                Troubles.attempt("closing the hook before") { before.close() }
+        }
         hook.start()
-        properties.put(PROPERTY, hook)
+        Fx.call {
+            hook.menu.install()
+            properties.put(PROPERTY, hook)
+        }
         return hook
     }
 
@@ -65,7 +70,7 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
         overlays = new Overlays(images)
         overlays.gazeShown = settings.flag("show_gaze", false)
         overlays.labelsShown = settings.flag("show_labels", true)
-        keyLogic = new KeyLogic(classes(), settings.keys)
+        keyLogic = new KeyLogic(Fx.call { classes() }, settings.keys)
         keys = new Keys(keyLogic, this)
         sessions = new Sessions(this)
         // Its end is told to what is made after it.
@@ -79,6 +84,7 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
         menu = new MenuItems(qupath, this)
         def schema = new Schema(new String(Files.readAllBytes(home.resolve("hook/wire-schema.json")), "UTF-8"))
         server = new WireServer(this, schema, [hook: settings.version, qupath: Calls.version()], Discovery.folders())
+        menu.make()
         server.onRefused = this.&refused as BiConsumer<String, String>
     }
 
@@ -86,7 +92,6 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
         server.start()
         atExit = new Thread({ run.close(); server.close(); server.join(1000) }, "qpgaze-exit")
         Runtime.getRuntime().addShutdownHook(atExit)
-        menu.install()
         log.info("qpgaze: the hook listens on port {}", server.port)
     }
 

@@ -27,9 +27,8 @@ final class MenuItems implements AutoCloseable {
         this.hook = hook
     }
 
-    void install() {
-        def extensions = qupath.getMenu("Extensions", true)
-        extensions.getItems().removeIf { it.getText() == "qpgaze" }
+    /** Make it: on any thread, for it is in no window yet. */
+    void make() {
         menu = new Menu("qpgaze")
         start = item("Start gaze session") { hook.run.start() }
         pause = item("Pause") { hook.run.pause() }
@@ -46,8 +45,13 @@ final class MenuItems implements AutoCloseable {
         menu.getItems().addAll(before)
         menu.getItems().addAll(new SeparatorMenuItem(), item("Check set-up") { hook.setup.check() },
             item("About qpgaze") { hook.setup.about() })
-        extensions.getItems().add(menu)
+    }
+
+    void install() {
+        def extensions = qupath.getMenu("Extensions", true)
+        extensions.getItems().removeIf { it.getText() == "qpgaze" }
         refresh("idle")
+        extensions.getItems().add(menu)
     }
 
     /** What can be chosen now. */

@@ -21,13 +21,29 @@ from pathlib import Path
 from typing import Any, Final
 
 import qpgaze
+from qpgaze.bridge.hook_install_04 import (
+    STARTUP_FILE,
+    put_startup_file,
+    startup_file_before,
+    take_startup_file_out,
+)
 from qpgaze.bridge.qupath_scripts import SCRIPT_WAIT_S, Preference, run_preference_script
 from qpgaze.errors import FormatError, UsageError
 from qpgaze.resources import groovy_dir
 
 FOLDER: Final = "qpgaze"
 INSTALL_FILE: Final = "install.json"
-_OURS: Final = (INSTALL_FILE, "settings.json", "start.groovy", "recorder.log", "hook", "cache")
+BEFORE_FILE: Final = "startup_before.txt"
+_OURS: Final = (
+    INSTALL_FILE,
+    BEFORE_FILE,
+    "settings.json",
+    "start.groovy",
+    "boot.groovy",
+    "recorder.log",
+    "hook",
+    "cache",
+)
 _VERSION_FOLDER = re.compile(r"v(\d+)\.(\d+)(?:\.\d+)?")
 
 
@@ -86,6 +102,7 @@ def install_hook(
     *,
     qupath: Path | None = None,
     startup_before: str | None = None,
+    runs_file: bool | None = None,
     command: Sequence[str] | None = None,
 ) -> HookReport:
     """Install or renew the hook.
@@ -99,6 +116,8 @@ def install_hook(
         there, and setting the preference is left to the script inside QuPath.
     startup_before : str, optional
         The site's start-up script where QuPath is not asked.
+    runs_file : bool, optional
+        Where QuPath is not asked and is 0.4: whether it runs ``startup.groovy`` so far.
     command : sequence of str, optional
         What starts qpgaze; this one where not given.
 
@@ -114,32 +133,45 @@ def install_hook(
     known = _read_install(folder)
     start = folder / "start.groovy"
     if there is not None:
-        startup_before = there.startup_script
+        startup_before, runs_file = there.startup_script, there.runs_file
     if startup_before is None or _same_file(startup_before, start):
         startup_before = str(known.get("startup_before") or "")
     wanted = _wanted_files()
-    said = {
-        "version": qpgaze.__version__,
-        "command": command,
-        "startup_before": startup_before or None,
-        "files": {name: sha256(data).hexdigest() for name, data in sorted(wanted.items())},
-    }
+    said: dict[str, Any] = {"version": qpgaze.__version__, "command": command}
+    if runs_file is not None:
+        # One that lay there switched off stays off.
+        said["ran_file"] = bool(known.get("ran_file", runs_file))
+        startup_before = startup_file_before(folder) if said["ran_file"] else ""
+    if startup_before:
+        wanted[BEFORE_FILE] = startup_before.encode("utf-8") + b"\n"
+    said["startup_before"] = startup_before or None
+    said["files"] = {name: sha256(data).hexdigest() for name, data in sorted(wanted.items())}
     wanted[INSTALL_FILE] = json.dumps(said, indent=2, ensure_ascii=False).encode("utf-8") + b"\n"
     changed = _write(folder, wanted, known)
-    startup = "by hand"
-    notes: tuple[str, ...] = ()
-    if qupath is not None and there is not None:
-        startup = "kept" if _same_file(there.startup_script, start) else "set"
+    as_it_should = there is not None and _same_file(there.startup_script, start)
+    if runs_file is not None:
+        put = put_startup_file(folder)
+        changed = (*changed, STARTUP_FILE) if put else changed
+        as_it_should = runs_file and not put
+    startup, notes = "by hand", _by_hand(start, runs_file)
+    if qupath is not None:
+        startup, notes = ("kept" if as_it_should else "set"), ()
         if startup == "set":
             run_preference_script(qupath, "set", str(start))
-    else:
-        notes = (
-            "QuPath was not asked to start the hook. Drop install_qpgaze.groovy onto its window "
-            f"and press Run, or name {start} in Preferences > General > Startup script path.",
-        )
     before = str(known.get("version") or "")
-    return HookReport(
-        folder, before, qpgaze.__version__, changed, startup, startup_before or "", notes
+    return HookReport(folder, before, qpgaze.__version__, changed, startup, startup_before, notes)
+
+
+def _by_hand(start: Path, runs_file: bool | None) -> tuple[str, ...]:
+    """Say what is left to do where QuPath was not asked."""
+    named = (
+        f"name {start} in Preferences > General > Startup script path"
+        if runs_file is None
+        else "switch on Preferences > General > Run startup script"
+    )
+    return (
+        "QuPath was not asked to start the hook. Drop install_qpgaze.groovy onto its window "
+        f"and press Run, or {named}.",
     )
 
 
@@ -163,9 +195,15 @@ def uninstall_hook(user_dir: Path | None = None, *, qupath: Path | None = None) 
     startup, notes = "by hand", []
     if qupath is not None and there is not None:
         startup = "kept"
-        if _same_file(there.startup_script, folder / "start.groovy"):
+        if there.runs_file is not None:
+            startup = "restored" if take_startup_file_out(folder) else "kept"
+            if startup == "restored" and not known.get("ran_file", False):
+                run_preference_script(qupath, "set", "")
+        elif _same_file(there.startup_script, folder / "start.groovy"):
             run_preference_script(qupath, "set", before)
             startup = "restored"
+    elif "ran_file" in known:
+        startup = "restored" if take_startup_file_out(folder) else startup
     elif known:
         notes.append(
             "QuPath was not asked: if its preference 'Startup script path' still names "
@@ -228,7 +266,7 @@ def _require_runs(command: Sequence[str]) -> None:
 def _wanted_files() -> dict[str, bytes]:
     """Return what belongs into the folder, by its name there."""
     scripts = groovy_dir()
-    wanted = {"start.groovy": (scripts / "start.groovy").read_bytes()}
+    wanted = {name: (scripts / name).read_bytes() for name in ("start.groovy", "boot.groovy")}
     for path in sorted((scripts / "qpgaze").glob("*.groovy")):
         wanted[f"hook/qpgaze/{path.name}"] = path.read_bytes()
     schema = resources.files("qpgaze.wire").joinpath("wire-schema.json")

@@ -19,10 +19,19 @@ _MARK: Final = "QPGAZE "
 
 @dataclass(frozen=True)
 class Preference:
-    """What QuPath says of its user folder and start-up script; empty where it has none."""
+    """What QuPath says of its user folder and start-up script; empty where it has none.
+
+    Parameters
+    ----------
+    user_path, startup_script : str
+    runs_file : bool or None
+        QuPath 0.4: whether ``startup.groovy`` of the user folder is run. None: newer, which name
+        their script.
+    """
 
     user_path: str
     startup_script: str
+    runs_file: bool | None = None
 
 
 def launcher(folder: Path, system: str | None = None) -> list[str] | None:
@@ -67,7 +76,7 @@ def run_preference_script(folder: Path, verb: str, value: str = "") -> Preferenc
     verb : str
         ``get`` or ``set``.
     value : str
-        The script's path; empty: none.
+        The script's path; empty: none. QuPath 0.4 switches ``startup.groovy`` on or off.
 
     Raises
     ------
@@ -100,7 +109,10 @@ def run_preference_script(folder: Path, verb: str, value: str = "") -> Preferenc
         words = (out + done.stderr.decode("utf-8", "replace")).strip().splitlines()
         raise UsageError(
             f"The QuPath in {folder} did not say its preferences: {(words or ['nothing'])[-1]}",
-            hint="QuPath 0.5 or newer is needed; or drop install_qpgaze.groovy onto its window.",
+            hint="QuPath 0.4 or newer is needed; or drop install_qpgaze.groovy onto its window.",
         )
     said = json.loads(out[place + len(_MARK) :].splitlines()[0])
-    return Preference(str(said["user_path"]), str(said["startup_script"]))
+    runs = said.get("runs_file")
+    return Preference(
+        str(said["user_path"]), str(said["startup_script"]), None if runs is None else bool(runs)
+    )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     help="Do not start QuPath to set its start-up script: a script inside it does.",
 )
 @click.option("--startup-before", hidden=True, help="The site's start-up script.")
+@click.option("--runs-file", type=bool, hidden=True, help="QuPath 0.4 runs startup.groovy.")
 @json_option
 def install_hook(
     user_dir: Path | None,
@@ -31,6 +32,7 @@ def install_hook(
     uninstall: bool,
     files_only: bool,
     startup_before: str | None,
+    runs_file: bool | None,
     as_json: bool,
 ) -> None:
     """Put the qpgaze menu into QuPath, or renew it.
@@ -46,7 +48,9 @@ def install_hook(
     if uninstall:
         report = hook_install.uninstall_hook(user_dir, qupath=qupath)
     else:
-        report = hook_install.install_hook(user_dir, qupath=qupath, startup_before=startup_before)
+        report = hook_install.install_hook(
+            user_dir, qupath=qupath, startup_before=startup_before, runs_file=runs_file
+        )
     if as_json:
         said = asdict(report)
         said["hook_version"] = said.pop("version")
