@@ -12,6 +12,7 @@ import org.locationtech.jts.geom.GeometryFactory
 import qupath.lib.geom.Point2
 import qupath.lib.io.GsonTools
 import qupath.lib.measurements.MeasurementList
+import qupath.lib.measurements.MeasurementListFactory
 import qupath.lib.objects.PathAnnotationObject
 import qupath.lib.objects.PathDetectionObject
 import qupath.lib.objects.PathObject
@@ -29,9 +30,8 @@ import java.lang.reflect.Method
 /**
  * QuPath's objects as GeoJSON Features and back.
  *
- * What the store writes and labels are made of (annotations and detections with a ring, an ellipse, a
- * line or points) is made here: QuPath's own GeoJSON rounds each shape and unites its rings anew, which
- * takes seconds for ten thousand. Everything else goes through QuPath's own.
+ * Plain shapes (a ring, an ellipse, a line, points) are made here: QuPath's own GeoJSON rounds each and
+ * unites its rings anew, which takes seconds for ten thousand. Everything else goes through QuPath's own.
  */
 @CompileStatic
 final class Features {
@@ -61,7 +61,7 @@ final class Features {
 
     static PathObject read(Map feature) {
         try {
-            PathObject object = plainObject(feature) ?: anyObject(feature)
+            PathObject object = knownObject(feature) ?: anyObject(feature)
             if (object == null || !object.hasROI())
                 throw new WireFault("malformed", "Object ${feature.get('id')} has no shape that QuPath can read.")
             restoreMetadata(object, feature)
@@ -97,26 +97,38 @@ final class Features {
         return value == null ? JsonNull.INSTANCE : new JsonPrimitive(String.valueOf(value))
     }
 
-    /** An annotation or detection of a plain shape; null where QuPath's own GeoJSON is to read it. */
-    private static PathObject plainObject(Map feature) {
+    /** An object of a kind that the store writes; null where QuPath's own GeoJSON is to read it. */
+    private static PathObject knownObject(Map feature) {
         Map properties = feature.get("properties") as Map ?: [:]
-        Object kind = properties.get("objectType")
-        if (kind != "annotation" && kind != "detection")
+        if (properties.get("childObjects"))
             return null
-        if (properties.get("childObjects") || feature.get("nucleusGeometry"))
-            return null
-        ROI roi = plainShape(feature.get("geometry") as Map)
-        if (roi == null)
-            return null
-        PathObject object = kind == "annotation" ? PathObjects.createAnnotationObject(roi) : PathObjects.createDetectionObject(roi)
+        ROI roi = shape(feature.get("geometry") as Map)
+        PathClass pathClass = classOf(properties.get("classification"))
+        PathObject object
+        switch (properties.get("objectType")) {
+            case "annotation":
+                object = PathObjects.createAnnotationObject(roi)
+                break
+            case "detection":
+                object = PathObjects.createDetectionObject(roi, pathClass, doubles())
+                break
+            case "tile":
+                object = PathObjects.createTileObject(roi, pathClass, doubles())
+                break
+            case "cell":
+                Map nucleus = feature.get("nucleusGeometry") as Map
+                object = PathObjects.createCellObject(roi, nucleus ? shape(nucleus) : null, pathClass, doubles())
+                break
+            default:
+                return null
+        }
         object.setID(UUID.fromString((String) feature.get("id")))
         if (properties.get("name") != null)
             object.setName(String.valueOf(properties.get("name")))
-        if (properties.get("color") != null)
-            object.setColor(rgb(properties.get("color")))
-        PathClass pathClass = classOf(properties.get("classification"))
         if (pathClass != null)
             object.setPathClass(pathClass)
+        if (properties.get("color") != null) // a class takes the object's own colour away
+            object.setColor(rgb(properties.get("color")))
         if (properties.get("isLocked") == Boolean.TRUE)
             object.setLocked(true)
         Map<String, Object> measurements = properties.get("measurements") as Map
@@ -129,9 +141,19 @@ final class Features {
         return object
     }
 
+    /** QuPath keeps what it measures of detections in single precision; what came is kept as it came. */
+    private static MeasurementList doubles() {
+        return MeasurementListFactory.createMeasurementList(16, MeasurementList.MeasurementListType.DOUBLE)
+    }
+
+    private static ROI shape(Map geometry) {
+        if (!geometry)
+            throw new WireFault("malformed", "An object without a shape cannot be put into an image.")
+        return plainShape(geometry) ?: GsonTools.getInstance().getAdapter(ROI).fromJsonTree(tree(geometry))
+    }
+
+    /** A ring, an ellipse, a line or points; null for what is more. */
     private static ROI plainShape(Map geometry) {
-        if (geometry == null)
-            return null
         ImagePlane plane = planeOf(geometry.get("plane") as Map)
         List coordinates = geometry.get("coordinates") as List
         switch (geometry.get("type")) {

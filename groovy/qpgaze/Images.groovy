@@ -13,6 +13,7 @@ import qupath.lib.objects.hierarchy.events.PathObjectHierarchyListener
 
 import java.lang.ref.SoftReference
 import java.lang.reflect.Method
+import java.nio.file.Files
 import java.util.concurrent.atomic.AtomicLong
 import java.util.function.Function
 
@@ -249,11 +250,11 @@ final class Images {
     }
 
     /**
-     * Add the classes of objects that came in to QuPath's list. It writes its list over the project's
-     * when a person changes it: a class that only the project knew would be gone.
+     * Add to QuPath's list the classes that a project got on the disk, and those of objects that came in.
+     * QuPath writes its list over the project's with every change: what only the file knew would be gone.
      */
     void learnClasses(Collection<PathObject> objects) {
-        Set<PathClass> classes = new LinkedHashSet<>()
+        Set<PathClass> classes = new LinkedHashSet<>(classesOnDisk())
         for (PathObject object : objects)
             if (object.getPathClass() != null && !object.getPathClass().is(PathClass.NULL_CLASS))
                 classes.add(object.getPathClass())
@@ -264,6 +265,17 @@ final class Images {
                 if (fresh)
                     known.addAll(fresh)
             }
+    }
+
+    @CompileDynamic
+    private List<PathClass> classesOnDisk() {
+        def file = qupath.getProject()?.getPath()?.resolveSibling("classifiers")?.resolve("classes.json")
+        if (file == null || !Files.exists(file))
+            return []
+        return (List<PathClass>) Troubles.attempt("the project's classes") {
+            def listed = (Json.parse(Files.readAllBytes(file)) as Map).pathClasses ?: []
+            return listed.findAll { it?.name }.collect { PathClass.fromString(it.name as String, it.color?.intValue()) }
+        } ?: []
     }
 
     Object currentProject() {

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -13,8 +18,11 @@ import shapely
 from PIL import Image
 
 from qpgaze import keys
+from qpgaze.bridge import open_project
 from qpgaze.bridge.projects.detect_qupath import paquo_or_reason
+from qpgaze.bridge.projects.live_standin import open_in_standin
 from qpgaze.model import SlideObject
+from qpgaze.wire import StandIn
 
 SESSION = UUID("6f1f0e0a-2b7b-4a37-9d7e-0a6a3a5f9d01")
 
@@ -77,9 +85,100 @@ def qupath() -> str:
     return found.version
 
 
+@pytest.fixture(autouse=True)
+def hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where QuPaths leave word of themselves: none that runs on this computer is met by a test."""
+    folder = tmp_path / "hooks"
+    monkeypatch.setattr("qpgaze.wire.discovery.discovery_folders", lambda: (folder,))
+    return folder
+
+
+@pytest.fixture
+def standin(hooks: Path) -> Iterator[StandIn]:
+    """A stand-in of QuPath that the store finds."""
+    with StandIn(hooks, qupath="0.6.0", pid=os.getpid()) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def window_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
+    """Return what gives the window of a real QuPath with our hook; each is started once."""
+    spec = importlib.util.spec_from_file_location("qpgaze_store_driver", DRIVER)
+    assert spec is not None
+    assert spec.loader is not None
+    driver = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = driver
+    spec.loader.exec_module(driver)
+    windows: dict[str, Any] = {}
+
+    def give(folder: str) -> Any:
+        if shutil.which("Xvfb") is None:
+            pytest.skip("qupath: Xvfb is needed")
+        if folder not in windows:
+            at = tmp_path_factory.mktemp("window")
+            driver.make_study(at)
+            windows[folder] = driver.Window(Path(folder), at)
+            windows[folder].wait()
+        return windows[folder]
+
+    yield give
+    for window in windows.values():
+        window.close()
+
+
+@pytest.fixture
+def show(
+    request: pytest.FixtureRequest, way: str, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Path], None]:
+    """Return what opens a project's first image where the backend is to find it open."""
+
+    def opened(project: Path) -> None:
+        if way == "live":
+            with open_project(project, backend="embedded") as read:
+                entry = read.entries[0].id
+            open_in_standin(request.getfixturevalue("standin"), project, entry)
+        elif way.startswith("window "):
+            window = request.getfixturevalue("window_of")(way.removeprefix("window "))
+            monkeypatch.setattr("qpgaze.wire.discovery.discovery_folders", lambda: window.folders)
+            window.ask(OPEN % json.dumps(str(project / "project.qpproj")))
+
+    return opened
+
+
+DRIVER = Path(__file__).parents[1] / "hook" / "driver.py"
+OPEN = """
+gui.getAllViewers().each { it.getImageData()?.setChanged(false) }
+def project = qupath.lib.projects.ProjectIO.loadProject(new File(%s), java.awt.image.BufferedImage)
+gui.setProject(null)
+gui.getAvailablePathClasses().clear()
+gui.setProject(project)
+gui.openImageEntry(project.getImageList()[0])
+viewer.getImageData().setChanged(false)
+hook.images.pulse()
+"""
+WINDOWS = [f for f in os.environ.get("QPGAZE_QUPATH_DIRS", "").split(os.pathsep) if f]
+
+
+@pytest.fixture(
+    params=[
+        "embedded",
+        "live",
+        *(
+            pytest.param(way, marks=pytest.mark.qupath, id=way.replace(os.sep, "-"))
+            for way in ("paquo", *(f"window {folder}" for folder in WINDOWS))
+        ),
+    ]
+)
+def way(request: pytest.FixtureRequest) -> str:
+    """Every way into a project: a backend, and for the live one a stand-in or a real QuPath."""
+    if request.param == "paquo":
+        request.getfixturevalue("qupath")
+    return str(request.param)
+
+
 @pytest.fixture(params=["embedded", pytest.param("paquo", marks=pytest.mark.qupath)])
 def backend(request: pytest.FixtureRequest) -> str:
-    """Every backend there is."""
+    """Every backend that needs no QuPath which has the project open."""
     if request.param == "paquo":
         request.getfixturevalue("qupath")
     return str(request.param)

@@ -23,11 +23,18 @@ Make = Callable[..., SlideObject]
 
 
 @pytest.fixture
-def project(tmp_path: Path, picture: Path, backend: str) -> Path:
+def backend(way: str) -> str:
+    """Every backend there is."""
+    return "live" if way.startswith("window ") else way
+
+
+@pytest.fixture
+def project(tmp_path: Path, picture: Path, backend: str, show: Callable[[Path], None]) -> Path:
     """A project with one image and no objects."""
     with create_project(tmp_path / "study", backend=backend) as made:
         made.add_image(picture, metadata={"patient": "P1"})
         made.commit()
+    show(tmp_path / "study")
     return tmp_path / "study"
 
 
@@ -483,12 +490,13 @@ def test_names_that_two_bear_are_refused(
 
 
 def test_objects_of_a_new_image_go_with_it(
-    tmp_path: Path, picture: Path, make_object: Make, backend: str
+    tmp_path: Path, picture: Path, make_object: Make, backend: str, show: Callable[[Path], None]
 ) -> None:
     with create_project(tmp_path / "new", backend=backend) as made:
         entry = made.add_image(picture)
         entry.add([make_object(1), make_object(2)])
         made.commit()
         assert_alike(entry.objects(), [make_object(1), make_object(2)])
+    show(tmp_path / "new")
     with open_project(tmp_path / "new", backend=backend) as opened:
         assert_alike(only(opened).objects(), [make_object(1), make_object(2)])

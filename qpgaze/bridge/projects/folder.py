@@ -76,6 +76,7 @@ class FolderProject:
         self.backend_reason = reason
         self.clock_ms = clock_ms
         self.allow_hosts = frozenset(allow_hosts)
+        self.before_write: Callable[[Path, Mapping[str, str]], None] | None = None
         self.occasion = ""  # what the next commit is for, as the account has it
         self._closed = False
         self._load()
@@ -87,7 +88,11 @@ class FolderProject:
         listed, self._classes_snapshot = read_file(self._classes_path)
         self._classes_raw = qpproj.parse_classes(listed, self._classes_path)
         self._new_classes: dict[str, int] = {}
-        self._entries = [FolderEntry(self, item) for item in self.raw.get("images", [])]
+        self._entries = [self.make_entry(item) for item in self.raw.get("images", [])]
+
+    def make_entry(self, raw: dict[str, Any]) -> FolderEntry:
+        """Return an image of the project file."""
+        return FolderEntry(self, raw)
 
     @property
     def backend(self) -> str:
@@ -173,6 +178,8 @@ class FolderProject:
         if not touched and not described and not self._new_classes:
             return
         with writer_lock(self.folder) as held:
+            if self.before_write is not None:
+                self.before_write(self.path, {e.id: e.name for e in touched if not e.is_new})
             self._sweep(touched)
             for turn in range(1, TRIES + 1):
                 self._merge(touched)
@@ -243,7 +250,7 @@ class FolderProject:
         """Take the project's list of images as it is now, and ours after it."""
         known = {entry.id: entry for entry in self._entries if not entry.is_new}
         fresh = [entry for entry in self._entries if entry.is_new]
-        entries = [FolderEntry(self, item) for item in raw.get("images", [])]
+        entries = [self.make_entry(item) for item in raw.get("images", [])]
         for index, entry in enumerate(entries):
             held = known.pop(entry.id, None)
             if held is None:

@@ -1,6 +1,6 @@
 """Has a QuPath one of the images open? Then it would write over our objects when it saves.
 
-QuPath locks nothing, so there are only signs: a QuPath that can be asked (the hook inside it), a
+QuPath locks nothing, so there are only signs: a QuPath that can be asked (by the hook in it), a
 running Java process that holds the slide's file (Bio-Formats keeps it open, OpenSlide does not),
 data that another program saved a moment ago, and a QuPath that runs on this computer at all.
 """
@@ -11,14 +11,15 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from qpgaze.bridge.projects.live_windows import windows_of
 from qpgaze.bridge.projects.protocol import Entry, Project
 from qpgaze.bridge.projects.writes import last_written, read_writes
-from qpgaze.errors import ProjectError, SlideError
+from qpgaze.errors import ConflictError, ProjectError, SlideError
 
 RECENT_S = 600.0
 """Data that another program saved less than this ago are taken for open there: readers save and go
@@ -62,6 +63,7 @@ def signs_of_use(
     client: OpenImages | None = None,
     now_s: float | None = None,
     proc: Path | None = None,
+    answered: Collection[int] = (),
 ) -> list[Sign]:
     """Look for a QuPath that has images open.
 
@@ -76,6 +78,8 @@ def signs_of_use(
         Seconds since 1970; default the wall clock.
     proc : Path, optional
         Instead of :data:`PROC`.
+    answered : collection of int
+        Processes of QuPaths that said what they have open: nothing is guessed of these.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def signs_of_use(
     now_s = time.time() if now_s is None else now_s
     holders: dict[tuple[int, int], str] = {}
     running: list[str] = []
-    for who, held in _java(PROC if proc is None else proc):
+    for who, held in _java(PROC if proc is None else proc, answered):
         holders.update(dict.fromkeys(_files(held), who))
         if any(_is_part_of_qupath(one) for one in held):
             running.append(who)
@@ -139,10 +143,51 @@ def warnings_of_use(
     entries : collection of str
         Entry ids.
     client : OpenImages, optional
+        Instead of the running QuPaths with our hook.
+
+    Returns
+    -------
+    list of str
+        None for images that are written through QuPath's window.
     """
-    chosen = {entry.id: entry for entry in project.entries if entry.id in entries}
-    signs = signs_of_use(project.path, chosen.values(), client=client)
-    return [in_words(sign, chosen[sign.entry].name) for sign in signs]
+    in_windows: Collection[str] = getattr(project, "open_entries", ())
+    chosen = {e.id: e for e in project.entries if e.id in entries and e.id not in in_windows}
+    if not chosen:
+        return []
+    if client is not None:
+        signs = signs_of_use(project.path, chosen.values(), client=client)
+        return [in_words(sign, chosen[sign.entry].name) for sign in signs]
+    with windows_of(project.path) as windows:
+        signs = signs_of_use(project.path, chosen.values(), client=windows, answered=windows.asked)
+        return [*windows.troubles, *(in_words(sign, chosen[sign.entry].name) for sign in signs)]
+
+
+def refuse_unsaved(project_file: Path, images: Mapping[str, str]) -> None:
+    """Refuse to write over an image that is open in QuPath with changes that nobody saved.
+
+    Parameters
+    ----------
+    project_file : Path
+    images : mapping of str to str
+        Names of the images that are to be written, by entry id.
+
+    Raises
+    ------
+    ConflictError
+        If a QuPath with our hook says so: whichever of both writes last would undo the other.
+    """
+    if not images:
+        return
+    with windows_of(project_file) as windows:
+        for entry in sorted(windows.entries & images.keys()):
+            opened = windows.image(entry)
+            if opened is not None and opened.changed:
+                raise ConflictError(
+                    f"Image {entry} ('{images[entry]}') is open in QuPath with changes that nobody "
+                    "saved: that QuPath's next save would write over ours. Nothing was written.",
+                    hint="Save and close it in QuPath; or leave --backend away, and the objects go "
+                    "in through QuPath's window.",
+                )
 
 
 def _held(entry: Entry, data: Path, holders: dict[tuple[int, int], str]) -> str | None:
@@ -163,7 +208,7 @@ def _held(entry: Entry, data: Path, holders: dict[tuple[int, int], str]) -> str 
     return None
 
 
-def _java(proc: Path) -> Iterator[tuple[str, list[Path]]]:
+def _java(proc: Path, answered: Collection[int]) -> Iterator[tuple[str, list[Path]]]:
     """List Java processes and what they hold, where the system shows that."""
     try:
         processes = [path for path in proc.iterdir() if path.name.isdigit()]
@@ -171,6 +216,8 @@ def _java(proc: Path) -> Iterator[tuple[str, list[Path]]]:
         return
     for process in processes:
         if process.name == str(os.getpid()):  # QuPath's classes within this very process
+            continue
+        if int(process.name) in answered:
             continue
         try:
             name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()

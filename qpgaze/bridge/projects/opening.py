@@ -12,13 +12,20 @@ from qpgaze.bridge.projects.detect_qupath import paquo_or_reason
 from qpgaze.bridge.projects.embedded import EmbeddedCodec
 from qpgaze.bridge.projects.files import Change, Snapshot, replace_files
 from qpgaze.bridge.projects.folder import FolderProject, now_ms
+from qpgaze.bridge.projects.in_use import refuse_unsaved
 from qpgaze.bridge.projects.protocol import Project
-from qpgaze.bridge.projects.qpproj import FILE_NAME, QUPATH_VERSION, dump_json, new_project
+from qpgaze.bridge.projects.qpproj import (
+    FILE_NAME,
+    QUPATH_VERSION,
+    dump_json,
+    find_project_file,
+    new_project,
+)
 from qpgaze.bridge.projects.uris import uri_from_path
 from qpgaze.errors import ConflictError, ProjectError, UsageError
 
-Backend = Literal["auto", "embedded", "paquo"]
-BACKENDS: tuple[Backend, ...] = ("auto", "embedded", "paquo")
+Backend = Literal["auto", "embedded", "paquo", "live"]
+BACKENDS: tuple[Backend, ...] = ("auto", "embedded", "paquo", "live")
 
 
 def open_project(
@@ -27,6 +34,7 @@ def open_project(
     mode: Literal["r", "r+"] = "r",
     backend: Backend = "auto",
     allow_hosts: Collection[str] = (),
+    look_in_windows: bool | None = None,
 ) -> Project:
     """Open a QuPath project.
 
@@ -36,11 +44,15 @@ def open_project(
         The ``.qpproj`` file, or the folder that holds it.
     mode : "r" or "r+"
         Read, or read and change.
-    backend : "auto", "embedded" or "paquo"
-        ``paquo`` works through an installed QuPath, ``embedded`` needs none. ``auto`` takes
-        paquo where a QuPath is found that paquo knows, else the embedded store.
+    backend : "auto", "embedded", "paquo" or "live"
+        ``paquo`` works through an installed QuPath, ``embedded`` needs none. ``live`` reaches
+        images that are open in a running QuPath through the hook in its window, all else through
+        the embedded store. ``auto`` takes live, where a QuPath with our hook has an image of the
+        project open; else paquo, where a QuPath is found that paquo knows; else embedded.
     allow_hosts : collection of str
         Computers, besides the project's own, whose shares images may be opened from.
+    look_in_windows : bool, optional
+        Whether ``auto`` asks running QuPaths; by default only where the project is to be changed.
 
     Returns
     -------
@@ -55,8 +67,43 @@ def open_project(
         If its format is not understood.
     """
     where = Path(path)
+    look = mode == "r+" if look_in_windows is None else look_in_windows
+    if backend == "live" or (backend == "auto" and look):
+        live = _open_live(where, mode, backend, allow_hosts)
+        if live is not None:
+            return live
     codec, reason = choose_codec(backend)
-    return FolderProject(where, codec=codec, mode=mode, reason=reason, allow_hosts=allow_hosts)
+    project = FolderProject(where, codec=codec, mode=mode, reason=reason, allow_hosts=allow_hosts)
+    project.before_write = refuse_unsaved
+    return project
+
+
+def _open_live(
+    path: Path, mode: str, backend: Backend, allow_hosts: Collection[str]
+) -> Project | None:
+    """Open a project of which a QuPath has images open; None where none has."""
+    from qpgaze.bridge.projects.live import LiveProject, require_live
+    from qpgaze.bridge.projects.live_windows import Windows
+
+    windows = Windows(find_project_file(path))
+    try:
+        windows.look()
+        if backend == "live":
+            require_live(windows, path)
+        if windows.entries:
+            return LiveProject(
+                path,
+                windows,
+                codec=EmbeddedCodec(),
+                mode=mode,
+                reason="asked for" if backend == "live" else "it is open in QuPath",
+                allow_hosts=allow_hosts,
+            )
+    except BaseException:
+        windows.close()
+        raise
+    windows.close()
+    return None
 
 
 def choose_codec(backend: Backend) -> tuple[Codec, str]:
@@ -71,7 +118,7 @@ def choose_codec(backend: Backend) -> tuple[Codec, str]:
     """
     if backend not in BACKENDS:
         raise UsageError(f"Expected backend {', '.join(BACKENDS)}, but '{backend}' came.")
-    if backend == "embedded":
+    if backend in ("embedded", "live"):
         return EmbeddedCodec(), "asked for"
     found = paquo_or_reason()
     if found.usable:
@@ -99,8 +146,9 @@ def create_project(
     ----------
     path : path
         A folder without a project, made where it is missing, or the ``.qpproj`` file to be.
-    backend : "auto", "embedded" or "paquo"
-        What the new project is opened with; the files are the same.
+    backend : "auto", "embedded", "paquo" or "live"
+        What the new project is opened with; the files are the same. No QuPath can have it open
+        yet, so that ``live`` is ``embedded``.
     qupath_version : str
         Version that the project file claims.
     clock_ms : callable

@@ -1,0 +1,168 @@
+"""The QuPaths that run on this computer with our hook, and which images of a project they show."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import qpgaze
+from qpgaze.bridge.projects.uris import parse_uri, same_place, uri_from_path
+from qpgaze.errors import ConflictError, QpgazeError, WireError
+from qpgaze.wire import WireClient, find_hooks
+
+CLIENT: Final = "store"
+
+
+@dataclass(frozen=True)
+class OpenImage:
+    """An image of the project that is open in a QuPath.
+
+    Parameters
+    ----------
+    entry : str
+        Entry id.
+    key : str
+        QuPath's name for it as long as it is open.
+    changed : bool
+        Whether something in it is not saved.
+    revision : int
+        Grows with every change of its objects.
+    client : WireClient
+        To that QuPath.
+    """
+
+    entry: str
+    key: str
+    changed: bool
+    revision: int
+    client: WireClient
+
+
+class Windows:
+    """What running QuPaths show of one project.
+
+    Parameters
+    ----------
+    project_file : Path
+    folders : tuple of Path, optional
+        Where to look for hooks instead of the user's discovery folders.
+    """
+
+    def __init__(self, project_file: Path, folders: tuple[Path, ...] | None = None) -> None:
+        self._file = project_file
+        self._folders = folders
+        self._clients: dict[Path, WireClient] = {}
+        self._images: dict[str, list[OpenImage]] = {}
+        self.asked: frozenset[int] = frozenset()
+        """Processes that answered."""
+        self.troubles: list[str] = []
+        """What is known of QuPaths that could not be asked."""
+
+    @property
+    def entries(self) -> frozenset[str]:
+        """Entry ids of the images that are open, as of the last :meth:`look`."""
+        return frozenset(self._images)
+
+    def open_entries(self, project_file: Path) -> frozenset[str]:
+        """Return the entry ids of a project's images that are open."""
+        return self.entries if project_file == self._file else frozenset()
+
+    def look(self) -> Windows:
+        """Ask every running QuPath anew."""
+        found = find_hooks(self._folders)
+        self.troubles = []
+        self._images = {}
+        asked = set()
+        for hook in found.hooks:
+            try:
+                client = self._client(hook.path)
+                images = client.images()
+            except WireError as error:
+                self._drop(hook.path)
+                self.troubles.append(f"A QuPath (process {hook.pid}) cannot be asked: {error}")
+                continue
+            asked.add(hook.pid)
+            for image in images:
+                self._note(image, client)
+        self.asked = frozenset(asked)
+        return self
+
+    def image(self, entry: str) -> OpenImage | None:
+        """Return an open image, as of the last :meth:`look`; None where it is not open.
+
+        Raises
+        ------
+        ConflictError
+            If two QuPaths have it open: whichever saves last wins there.
+        """
+        found = self._images.get(entry, [])
+        if len(found) > 1:
+            raise ConflictError(
+                f"Image {entry} is open in {len(found)} QuPaths at once; nothing was changed.",
+                hint="Close it in all but one of them.",
+            )
+        return found[0] if found else None
+
+    def learn_classes(self) -> None:
+        """Let the QuPaths take over the classes that the project has on the disk."""
+        for images in self._images.values():
+            for image in images:
+                with contextlib.suppress(WireError):  # what it must do is asked of it later
+                    image.client.change_objects(image.key)
+
+    def close(self) -> None:
+        """End the connections."""
+        for path in list(self._clients):
+            self._drop(path)
+        self._images = {}
+
+    def __enter__(self) -> Windows:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _client(self, path: Path) -> WireClient:
+        known = self._clients.get(path)
+        if known is None or known.ended is not None:
+            self._clients[path] = known = WireClient(path, CLIENT, qpgaze.__version__)
+        return known
+
+    def _drop(self, path: Path) -> None:
+        client = self._clients.pop(path, None)
+        if client is not None:
+            client.close()
+
+    def _note(self, image: dict[str, Any], client: WireClient) -> None:
+        entry = image["image"].get("entry_id")
+        uri = image.get("project_uri")
+        if entry is None or uri is None or not _is_file(uri, self._file):
+            return
+        opened = OpenImage(entry, image["key"], image["changed"], image["revision"], client)
+        self._images.setdefault(entry, []).append(opened)
+
+
+def _is_file(uri: str, file: Path) -> bool:
+    """Tell whether QuPath's name of a project is this file, by whatever way each came to it."""
+    if same_place(uri, uri_from_path(file.absolute())):
+        return True
+    with contextlib.suppress(QpgazeError, OSError, ValueError):
+        path = parse_uri(uri).path
+        return path is not None and Path(path).samefile(file)
+    return False
+
+
+@contextlib.contextmanager
+def windows_of(project_file: Path, folders: tuple[Path, ...] | None = None) -> Iterator[Windows]:
+    """Ask the running QuPaths once, and let go of them again."""
+    with Windows(project_file, folders) as windows:
+        yield windows.look()
