@@ -22,6 +22,7 @@ from qpgaze.workflows.collect import CollectedImage, collect_projects
 Copy = Callable[[Path, str], Path]
 ONE, TWO = UUID(int=1, version=4), UUID(int=2, version=4)
 DATA = "data/1/data.qpdata"
+KEPT = "data/1/data_qpdata"
 
 
 def collect(*copies: Path, into: Path, **options: object) -> CollectedImage:
@@ -188,7 +189,7 @@ def test_the_youngest_version_that_both_had_is_found(
     people.write(project, add=[people.drawn(3)])
     assert last_common_version(project / DATA, copy / DATA) == at_parting
     # A person puts an older version back on one side: the parting stays where it was.
-    oldest = min((project / "qpgaze" / "snapshots" / DATA).iterdir())
+    oldest = min((project / "qpgaze" / "snapshots" / KEPT).iterdir())
     shutil.copyfile(oldest, project / DATA)
     assert last_common_version(project / DATA, copy / DATA) == at_parting
     for place in (project, copy):
@@ -206,7 +207,7 @@ def test_a_version_that_is_damaged_or_leads_outside_is_none(
     people.write(copy, add=[people.drawn(2)])
     people.write(project, add=[people.drawn(3)])
     for place in (project, copy):
-        for file in (place / "qpgaze" / "snapshots" / DATA).iterdir():
+        for file in (place / "qpgaze" / "snapshots" / KEPT).iterdir():
             file.write_bytes(b"torn")
         kept = place / "data" / "1" / "data.qpdata.bkp"
         outside = tmp_path / f"{place.name}.bin"

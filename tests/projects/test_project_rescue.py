@@ -106,7 +106,7 @@ def test_a_project_file_comes_from_a_snapshot(
     (study / f"{FILE}.backup").write_bytes(b"[]")
     newest = snapshots_of(study, study / FILE)[0]
     (one,) = rescued(study, contents)
-    assert one.source.startswith(f"qpgaze/snapshots/{FILE}/{newest.name}")
+    assert one.source.startswith(f"qpgaze/snapshots/{FILE.replace('.', '_')}/{newest.name}")
     assert state(study, backend) == [("1", "The first", 2), ("2", "other.png", 0)]
 
 

@@ -1,8 +1,9 @@
 """Copies of files as they were before we wrote them, so that any of our writes can be undone.
 
-They lie in ``<project>/qpgaze/snapshots``, for each file a folder of its own name: before
+They lie in ``<project>/qpgaze/snapshots``, for each file a folder named after it, without a dot:
+programs that look for ``*.qpproj`` or ``data.qpdata`` must not take folders for files. Before
 ``data/7/data.qpdata`` is written, it is copied to
-``qpgaze/snapshots/data/7/data.qpdata/20260131T235959123Z-1a2b3c4d``: the time (UTC), then the start
+``qpgaze/snapshots/data/7/data_qpdata/20260131T235959123Z-1a2b3c4d``: the time (UTC), then the start
 of the content's SHA-256, by which a damaged copy is told. The oldest copy, from before qpgaze first
 wrote that file, is kept for good, and of the others the newest.
 """
@@ -30,9 +31,11 @@ def snapshot_folder(project_folder: Path, path: Path) -> Path:
     Examples
     --------
     >>> snapshot_folder(Path("p"), Path("p/data/7/data.qpdata")).as_posix()
-    'p/qpgaze/snapshots/data/7/data.qpdata'
+    'p/qpgaze/snapshots/data/7/data_qpdata'
     """
-    return project_folder / "qpgaze" / "snapshots" / path.relative_to(project_folder)
+    place = path.relative_to(project_folder)
+    plain = place.name.replace("_", "__").replace(".", "_")  # two files never share a folder
+    return project_folder / "qpgaze" / "snapshots" / place.with_name(plain)
 
 
 def snapshots_of(project_folder: Path, path: Path) -> list[Path]:
