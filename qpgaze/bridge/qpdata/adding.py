@@ -9,6 +9,7 @@ from uuid import UUID
 
 from qpgaze.bridge.qpdata import content
 from qpgaze.bridge.qpdata.assembling import Assembler
+from qpgaze.bridge.qpdata.bulk import WORTH, Bulk, Layout, layout_of
 from qpgaze.bridge.qpdata.encoding import ObjectWriter, Shared
 from qpgaze.bridge.qpdata.javatypes import JavaObject
 from qpgaze.bridge.qpdata.records import Roi
@@ -43,20 +44,52 @@ class NewObjects:
 
 def write_children(writer: ObjectWriter, new: NewObjects, parent: UUID | None) -> None:
     """Write the new objects below one, each with its own, however deep."""
-    waiting: list[tuple[int, bool]] = [(i, False) for i in reversed(new.below[parent])]
+    bulk = Bulk(writer)
+    waiting = [(-1, new.below.get(parent, []), 0)]  # an open object, its children, the next of them
     while waiting:
-        i, opened = waiting.pop()
-        o = new.objects[i]
-        if opened:
-            writer.tail(o, new.regions[i], new.nuclei[i])
+        owner, members, place = waiting.pop()
+        stop = _leaves(new, members, place)
+        _write_leaves(writer, bulk, new, members[place:stop])
+        if stop < len(members):
+            i = members[stop]
+            children = new.below[new.objects[i].id]
+            writer.head(new.objects[i], len(children))
+            waiting += [(owner, members, stop + 1), (i, children, 0)]
+        elif owner >= 0:
+            writer.tail(new.objects[owner], new.regions[owner], new.nuclei[owner])
+
+
+def _leaves(new: NewObjects, members: Sequence[int], place: int) -> int:
+    """Return the place of the next object that has children of its own."""
+    if new.below.keys() <= {None}:
+        return len(members)
+    for stop in range(place, len(members)):
+        if new.objects[members[stop]].id in new.below:
+            return stop
+    return len(members)
+
+
+def _write_leaves(
+    writer: ObjectWriter, bulk: Bulk, new: NewObjects, members: Sequence[int]
+) -> None:
+    """Write objects without children; those of known layouts together."""
+    objects, rois = [new.objects[i] for i in members], [new.regions[i] for i in members]
+    layouts: Sequence[Layout | None] = [None] * len(members)
+    if len(members) >= WORTH:
+        layouts = [layout_of(new.objects[i], new.regions[i], new.nuclei[i]) for i in members]
+    at = 0
+    while at < len(members):
+        stop = at
+        while stop < len(members) and bulk.ready(layouts[stop]):
+            stop += 1
+        if stop - at >= WORTH:
+            bulk.write(objects[at:stop], rois[at:stop], layouts[at:stop])  # type: ignore[arg-type]
+            at = stop
             continue
-        members = new.below.get(o.id, ())
-        writer.head(o, len(members))
-        if not members:
-            writer.tail(o, new.regions[i], new.nuclei[i])
-            continue
-        waiting.append((i, True))
-        waiting.extend((j, False) for j in reversed(members))
+        for row in range(at, max(stop, at + 1)):
+            writer.head(objects[row], 0)
+            writer.tail(objects[row], rois[row], new.nuclei[members[row]])
+        at = max(stop, at + 1)
 
 
 class EditShared(Shared):

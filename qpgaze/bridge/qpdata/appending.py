@@ -12,12 +12,13 @@ from uuid import UUID
 import numpy as np
 
 from qpgaze.bridge.qpdata.adding import EditShared, NewObjects, write_children
+from qpgaze.bridge.qpdata.asked import fault, require_as_asked
 from qpgaze.bridge.qpdata.assembling import Assembler, HandleTable
 from qpgaze.bridge.qpdata.encoding import ObjectWriter, check
 from qpgaze.bridge.qpdata.identities import id_columns, stored_ids
 from qpgaze.bridge.qpdata.resuming import ResumedScan
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
-from qpgaze.bridge.qpdata.verifying import Digests, as_asked, fault
+from qpgaze.bridge.qpdata.verifying import Digests
 from qpgaze.errors import UnsupportedDataError
 from qpgaze.model import SlideObject
 
@@ -152,4 +153,4 @@ def _verify(scan: Scan, table: HandleTable, made: bytes, new: NewObjects, root: 
         raise fault("what follows the objects has changed")
     wanted = list(zip(new.objects, new.regions, new.nuclei, strict=True))
     with quick_and_guarded(made):
-        as_asked(came, ids, number_of, wanted, {root: 0}, np.zeros(1, dtype=np.int64))
+        require_as_asked(came, number_of, wanted, {root: 0}, np.zeros(1, dtype=np.int64))

@@ -24,7 +24,7 @@ _BOX: Final = np.dtype(
 )  # fmt: skip
 
 
-class _Shapes:
+class Shapes:
     """Collects regions by kind, and builds each kind at once."""
 
     def __init__(self, size: int) -> None:
@@ -68,7 +68,7 @@ def make_objects(scan: Scan, ids: Sequence[UUID], only: Iterable[int] | None = N
     chosen[slice(1, None) if only is None else list(only)] = True
     rows = [r.take(chosen[r.numbers]) for r in scan.rows]
     raws = {n: raw for n, raw in scan.read.items() if chosen[n]}
-    shapes = _Shapes(len(scan))
+    shapes = Shapes(len(scan))
     by_kind: defaultdict[str, list[int]] = defaultdict(list)
     for number, raw in raws.items():
         if raw.roi is not None:
@@ -76,7 +76,7 @@ def make_objects(scan: Scan, ids: Sequence[UUID], only: Iterable[int] | None = N
     for kind, numbers in by_kind.items():
         shapes.add(kind, numbers, [raws[n].roi.shape for n in numbers])  # type: ignore[union-attr]
     rows = [r for r in rows if len(r.numbers)]
-    planes = [_regions(r, shapes) for r in rows]
+    planes = [regions_of(r, shapes) for r in rows]
     geometries = shapes.build().tolist()
     nuclei = _nuclei(len(scan), rows, raws)
     parent_ids: list[UUID | None] = [None, *ids[1:], None]  # [0] the root's, [-1] above it
@@ -92,9 +92,9 @@ def make_objects(scan: Scan, ids: Sequence[UUID], only: Iterable[int] | None = N
         inner = repeat(None) if sample.nucleus is None else map(nuclei.get, numbers)
         for (
             n,
+            measurements,
             name,
             description,
-            measurements,
             metadata,
             locked,
             class_name,
@@ -102,7 +102,7 @@ def make_objects(scan: Scan, ids: Sequence[UUID], only: Iterable[int] | None = N
             z,
             t,
             nucleus,
-        ) in zip(numbers, *_columns(r), *plane, inner, strict=False):
+        ) in zip(numbers, _measurements(r), *words_of(r), *plane, inner, strict=False):
             out[n] = SlideObject(
                 ids[n], geometries[n], sample.kind, class_name, color, name, description,
                 measurements, metadata, locked, ellipse, c, z, t, parents[n], nucleus, round_,
@@ -113,7 +113,7 @@ def make_objects(scan: Scan, ids: Sequence[UUID], only: Iterable[int] | None = N
 
 def _nuclei(size: int, rows: Sequence[Rows], raws: Mapping[int, Raw]) -> dict[int, Any]:
     """Return the nuclei of cells by the cells' numbers; most files have none."""
-    shapes = _Shapes(size)
+    shapes = Shapes(size)
     have: list[int] = []
     for number, raw in raws.items():
         if raw.nucleus is not None:
@@ -121,7 +121,7 @@ def _nuclei(size: int, rows: Sequence[Rows], raws: Mapping[int, Raw]) -> dict[in
             have.append(number)
     for r in rows:
         if r.template.sample.nucleus is not None:
-            _regions(r, shapes, "nucleus")
+            regions_of(r, shapes, "nucleus")
             have += r.numbers.tolist()
     if not have:
         return {}
@@ -177,8 +177,8 @@ def _texts(rows: Rows, gap: Gap) -> list[str]:
     return [decode_modified_utf8(data[a:b]) for a, b in zip(*rows.spans(gap), strict=True)]
 
 
-def _columns(rows: Rows) -> tuple[Iterable[Any], ...]:
-    """Return names, descriptions, measurements, metadata, locks and class names."""
+def words_of(rows: Rows) -> tuple[Iterable[Any], ...]:
+    """Return names, descriptions, metadata, locks and class names."""
     sample = rows.template.sample
     count = len(rows.numbers)
     gap = _gap(rows, "name") or _gap(rows, "name ref")
@@ -192,19 +192,29 @@ def _columns(rows: Rows) -> tuple[Iterable[Any], ...]:
         keys = [g.key for g in gaps]
         values = zip(*(_texts(rows, g) for g in gaps), strict=True)
         metadata = [{**sample.metadata, **dict(zip(keys, v, strict=True))} for v in values]
-    measurements: Iterable[Any] = (dict(sample.measurements) for _ in range(count))
-    gaps = [g for g in rows.template.gaps if g.role == "measurement"]
-    if gaps:
-        keys = [g.key for g in gaps]
-        columns = [rows.numbers_of(g, f">f{g.size}")[:, 0].astype(float).tolist() for g in gaps]
-        measurements = [dict(zip(keys, v, strict=True)) for v in zip(*columns, strict=True)]
     locked = _shared(rows, "locked", sample.locked)
     known: dict[PathClass | None, str | None] = {None: None}
     classes = (
         known.setdefault(c, c.name) if c else None
         for c in _shared(rows, "class", sample.path_class)
     )
-    return names, texts, measurements, metadata, locked, classes
+    return names, texts, metadata, locked, classes
+
+
+def measured(rows: Rows) -> tuple[list[str], npt.NDArray[np.float64]]:
+    """Return names of measurements, in their order, and the values, (n, k)."""
+    gaps = [g for g in rows.template.gaps if g.role == "measurement"]
+    values = np.empty((len(rows.numbers), len(gaps)))
+    for i, gap in enumerate(gaps):
+        values[:, i] = rows.numbers_of(gap, f">f{gap.size}")[:, 0]
+    return [gap.key for gap in gaps], values
+
+
+def _measurements(rows: Rows) -> Iterable[dict[str, float]]:
+    names, values = measured(rows)
+    if not names:
+        return ({} for _ in rows.numbers)
+    return [dict(zip(names, v, strict=True)) for v in values.tolist()]
 
 
 def _shared(rows: Rows, role: str, otherwise: Any) -> Iterable[Any]:
@@ -214,7 +224,7 @@ def _shared(rows: Rows, role: str, otherwise: Any) -> Iterable[Any]:
     return rows.shared_values(gap)
 
 
-def _regions(rows: Rows, shapes: _Shapes, role: str = "roi") -> tuple[Iterable[int], ...]:
+def regions_of(rows: Rows, shapes: Shapes, role: str = "roi") -> tuple[Iterable[int], ...]:
     """Hand over the shapes of some objects or their nuclei, and return their c, z and t."""
     sample = rows.template.sample
     region = sample.roi if role == "roi" else sample.nucleus

@@ -18,8 +18,8 @@ from qpgaze.model import SlideObject
 _INT, _DOUBLE = struct.Struct(">i"), struct.Struct(">d")
 _BOX = struct.Struct(">ii4diB")
 _PLANE = struct.Struct(">iii")
-_PROBABILITY = b"\x77\x08" + b"\x7f\xf8" + bytes(6)
-_NO_CHILDREN = b"\x77\x04" + bytes(4)
+NO_PROBABILITY: Final = b"\x77\x08" + b"\x7f\xf8" + bytes(6)
+NO_CHILDREN: Final = b"\x77\x04" + bytes(4)
 _NAN: Final = math.nan
 
 
@@ -45,15 +45,22 @@ class Shared:
         """
         return None
 
-    def _refer(self, key: object) -> bool:
-        """Write a reference if there is something to refer to; else note what comes next."""
+    def known(self, key: object) -> bytes | None:
+        """Return the reference to a shared value, None while there is nothing to refer to."""
         at = (type(key), key)
         known = self._known.get(at)
         if known is None:
             found = self.find(key)
             if found is None:
-                return False
+                return None
             known = self._known[at] = reference(found)
+        return known
+
+    def _refer(self, key: object) -> bool:
+        """Write a reference if there is something to refer to."""
+        known = self.known(key)
+        if known is None:
+            return False
         self.writer.out += known
         return True
 
@@ -168,13 +175,21 @@ def _list_form(written: bytes, count: int) -> tuple[struct.Struct, list[bytes]]:
 
 
 class ObjectWriter:
-    """Writes whole objects in two halves, children between them."""
+    """Writes whole objects in two halves, children between them.
+
+    Attributes
+    ----------
+    metadata_heads : dict of tuple of str to bytes
+        By its keys, a MetadataMap up to its first value, once nothing in it is new.
+    list_forms : dict of tuple of str to (Struct, list of bytes)
+        By its names, a measurement list and the pieces between its values, likewise.
+    """
 
     def __init__(self, writer: JavaWriter, shared: Shared) -> None:
         self.writer = writer
         self.shared = shared
-        self._metadata: dict[tuple[str, ...], bytes] = {}
-        self._lists: dict[tuple[str, ...], tuple[struct.Struct, list[bytes]]] = {}
+        self.metadata_heads: dict[tuple[str, ...], bytes] = {}
+        self.list_forms: dict[tuple[str, ...], tuple[struct.Struct, list[bytes]]] = {}
 
     def head(self, o: SlideObject, children: int) -> int:
         """Write an object up to its number of children; return its handle."""
@@ -188,14 +203,14 @@ class ObjectWriter:
         pairs = {} if o.description is None else {DESCRIPTION_KEY: o.description}
         self.metadata({**pairs, **o.metadata}, str(o.id))
         self._measurements(o.measurements)
-        writer.out += _NO_CHILDREN if not children else b"\x77\x04" + _INT.pack(children)
+        writer.out += NO_CHILDREN if not children else b"\x77\x04" + _INT.pack(children)
         return handle
 
     def metadata(self, pairs: Mapping[str, str], object_id: str) -> None:
         """Write a MetadataMap with the object's id."""
         writer = self.writer
         keys = (*pairs, ID_KEY)
-        known = self._metadata.get(keys)
+        known = self.metadata_heads.get(keys)
         if known is not None:
             writer.out += known
             writer.next += 3
@@ -206,7 +221,7 @@ class ObjectWriter:
             writer.texts(layouts.OBJECTS, keys)
             writer.begin_array(layouts.OBJECTS, len(keys))
             if writer.next == given + 3:  # nothing but references: the same the next time
-                self._metadata[keys] = bytes(writer.out[at:])
+                self.metadata_heads[keys] = bytes(writer.out[at:])
         for value in pairs.values():
             writer.text(value)
         writer.new_text(object_id)
@@ -218,7 +233,7 @@ class ObjectWriter:
             writer.out += NULL
             return
         names = tuple(pairs)
-        known = self._lists.get(names)
+        known = self.list_forms.get(names)
         if known is not None:
             values = iter(pairs.values())
             form, pieces = known
@@ -237,7 +252,7 @@ class ObjectWriter:
             writer.text(name)
         writer.end()
         if writer.next == given + 2 + len(names):
-            self._lists[names] = _list_form(bytes(writer.out[at:]), len(names))
+            self.list_forms[names] = _list_form(bytes(writer.out[at:]), len(names))
 
     def tail(
         self,
@@ -254,7 +269,7 @@ class ObjectWriter:
         if o.kind == "tma_core":
             writer.block(_DOUBLE.pack(probability) + bytes([o.missing]))
         elif math.isnan(probability):
-            writer.out += _PROBABILITY
+            writer.out += NO_PROBABILITY
         else:
             writer.block(_DOUBLE.pack(probability))
         if o.kind == "cell":

@@ -7,7 +7,7 @@ class description once, then refers to it. Classes are described by :class:`Clas
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -92,18 +92,38 @@ class JavaWriter:
         """Refer to something written before."""
         self.out += reference(handle)
 
+    def known_text(self, text: str) -> bytes | None:
+        """Return the reference to a text, None while it is not written."""
+        known = self._texts.get(text)
+        if known is None:
+            found = self.find_text(text)
+            if found is not None:
+                known = self._texts[text] = reference(found)
+        return known
+
+    def note_texts(self, handles: Mapping[str, int]) -> None:
+        """Take note of texts that were written by another, by their handles."""
+        self._texts.update((text, reference(handle)) for text, handle in handles.items())
+
+    def known_class(self, spec: ClassSpec) -> bytes | None:
+        """Return the reference to a class description, None while it is not written."""
+        known = self._classes.get(spec.name)
+        if known is None:
+            found = self.find_class(spec)
+            if found is not None:
+                known = self._classes[spec.name] = reference(found)
+        return known
+
     def text(self, text: str | None) -> None:
         """Write a text, or a reference to it, or null."""
         if text is None:
             self.out += NULL
             return
-        known = self._texts.get(text)
+        known = self.known_text(text)
         if known is None:
-            found = self.find_text(text)
-            known = self._texts[text] = reference(self.next if found is None else found)
-            if found is None:
-                self.new_text(text)
-                return
+            self._texts[text] = reference(self.next)
+            self.new_text(text)
+            return
         self.out += known
 
     def new_text(self, text: str) -> None:
@@ -121,13 +141,11 @@ class JavaWriter:
         if spec is None:
             self.out += NULL
             return
-        known = self._classes.get(spec.name)
+        known = self.known_class(spec)
         if known is None:
-            found = self.find_class(spec)
-            known = self._classes[spec.name] = reference(self.next if found is None else found)
-            if found is None:
-                self._new_class(spec)
-                return
+            self._classes[spec.name] = reference(self.next)
+            self._new_class(spec)
+            return
         self.out += known
 
     def _new_class(self, spec: ClassSpec) -> None:

@@ -8,38 +8,21 @@ reference followed to what it means.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import numpy as np
-import shapely
 
+from qpgaze.bridge.qpdata.asked import Wanted, fault, require_as_asked
 from qpgaze.bridge.qpdata.assembling import HandleTable, rank
-from qpgaze.bridge.qpdata.columns import make_objects
 from qpgaze.bridge.qpdata.identities import stored_ids
-from qpgaze.bridge.qpdata.records import Roi
-from qpgaze.bridge.qpdata.regions import title
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
-from qpgaze.errors import ProjectError
-from qpgaze.model import SlideObject
 
 if TYPE_CHECKING:
-    from shapely.geometry.base import BaseGeometry
+    pass
 
 _MAX_DEPTH: Final = 150
-
-Wanted: TypeAlias = "tuple[SlideObject, Roi | None, Roi | None]"
-"""An object as asked for, and the regions chosen for it and for its nucleus."""
-
-
-def fault(what: str) -> ProjectError:
-    """Return the error for data that did not come out as meant."""
-    return ProjectError(
-        f"The image's data did not read back as meant: {what}. Nothing was written.",
-        hint="Please report this: it is a fault of qpgaze.",
-    )
 
 
 def verify(
@@ -96,7 +79,7 @@ def verify(
     comparison = _Comparison(old, old_table, new, table, partner)
     comparison.run(np.flatnonzero(kept), np.flatnonzero(same))
     with quick_and_guarded(made):
-        as_asked(new, ids, number_of, wanted, place_of, partner)
+        require_as_asked(new, number_of, wanted, place_of, partner)
 
 
 def _same_parents(old: Scan, new: Scan, partner: Any, gone: set[int]) -> None:
@@ -227,89 +210,3 @@ class _Comparison:
         inside = (old.start[targets] >= a) & (old.start[targets] - a == new.start[targets2] - a2)
         pairs = np.unique(np.column_stack([targets[~inside], targets2[~inside]]), axis=0)
         return all(self._digests[0].of(t) == self._digests[1].of(t2) for t, t2 in pairs.tolist())
-
-
-# -- what was asked --------------------------------------------------------------------------------
-
-
-def as_asked(
-    new: Scan,
-    ids: Sequence[UUID | None],
-    number_of: Mapping[UUID, int],
-    wanted: Sequence[Wanted],
-    place_of: Mapping[UUID, int],
-    partner: Any,
-) -> None:
-    """Compare new objects with what was asked for; `number_of` says where they are in `new`."""
-    # Ids of objects without one are not looked at, so that any may stand for them.
-    made = make_objects(new, [i or UUID(int=0) for i in ids], number_of.values())
-    came = [made[number_of[o.id]] for o, _, _ in wanted]
-    for (o, _, _), other in zip(wanted, came, strict=True):
-        stays = o.id in place_of  # where it lies was compared with the others
-        if o.parent is None or o.parent in number_of:
-            below = number_of.get(o.parent, 0) if o.parent else 0
-        else:
-            below = 0 if stays else int(partner[place_of[o.parent]])
-        alike = (
-            other.id == o.id
-            and other.kind == o.kind
-            and other.class_name == o.class_name
-            and other.color == (None if o.color is None else o.color & 0xFFFFFF)
-            and other.name == o.name
-            and other.description == o.description
-            and _same_numbers(other.measurements, o.measurements)
-            and dict(other.metadata) == dict(o.metadata)
-            and other.locked == o.locked
-            and other.is_ellipse == o.is_ellipse
-            and other.nucleus_is_ellipse == o.nucleus_is_ellipse
-            and other.missing == o.missing
-            and (other.c, other.z, other.t) == (o.c, o.z, o.t)
-            and (stays or new.parents[number_of[o.id]] == below)
-        )
-        if not alike:
-            raise fault(f"the new object {title(o)} differs from what was asked")
-    asked = [(o, o.geometry, roi) for o, roi, _ in wanted]
-    _same_shapes(asked, [other.geometry for other in came])
-    if any((o.nucleus is None) != (x.nucleus is None) for (o, _, _), x in zip(wanted, came)):  # noqa: B905
-        raise fault("a cell lost its nucleus or got one")
-    asked = [(o, o.nucleus, roi) for o, _, roi in wanted if o.nucleus is not None]
-    _same_shapes(asked, [other.nucleus for other in came if other.nucleus is not None])
-
-
-def _same_numbers(came: Mapping[str, float], asked: Mapping[str, float]) -> bool:
-    return list(came) == list(asked) and all(
-        value == other or (math.isnan(value) and math.isnan(other))
-        for value, other in zip(came.values(), map(float, asked.values()), strict=True)
-    )
-
-
-def _same_shapes(
-    asked: Sequence[tuple[SlideObject, BaseGeometry, Roi | None]], came: Sequence[BaseGeometry]
-) -> None:
-    """Compare shapes: bounds of boxes and ellipses, else corners (in single precision if so)."""
-    if not asked:
-        return
-    shapes = shapely.force_2d(np.array([shape for _, shape, _ in asked], dtype=object))
-    others = np.array(came, dtype=object)
-    kind = np.array([roi.kind if roi else "" for _, _, roi in asked])
-    boxy = (kind == "RectangleROI") | (kind == "EllipseROI")
-    good = boxy & (shapely.bounds(shapes) == shapely.bounds(others)).all(axis=1)
-    exact = (kind == "LineROI") | (kind == "GeometryROI")
-    single = ~boxy & ~exact
-    good[exact] = shapely.equals_exact(shapes[exact], others[exact])
-    rounded = shapely.transform(shapes[single], _single)
-    counts = shapely.get_num_coordinates(rounded)
-    if np.array_equal(counts, shapely.get_num_coordinates(others[single])):
-        owner = np.repeat(np.arange(len(rounded)), counts)
-        xy, xy2 = shapely.get_coordinates(rounded), shapely.get_coordinates(others[single])
-        wrong = np.bincount(owner, (xy != xy2).any(axis=1), minlength=len(rounded))
-        good[single] = wrong == 0
-    else:  # rounding made neighbouring corners one
-        good[single] = shapely.equals(rounded, others[single])
-    if not good.all():
-        o = asked[int(np.flatnonzero(~good)[0])][0]
-        raise fault(f"the shape of the new object {title(o)} differs from what was asked")
-
-
-def _single(xy: Any) -> Any:
-    return xy.astype(np.float32).astype(np.float64)

@@ -1,0 +1,207 @@
+"""Compares new objects that were read back with what was asked for, those of one layout at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, repeat
+from operator import eq
+from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from qpgaze.bridge.qpdata.columns import Shapes, make_objects, measured, regions_of, words_of
+from qpgaze.bridge.qpdata.records import Roi
+from qpgaze.bridge.qpdata.regions import title
+from qpgaze.bridge.qpdata.scan import Scan
+from qpgaze.bridge.qpdata.templates import Rows
+from qpgaze.errors import ProjectError
+from qpgaze.model import SlideObject
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+Wanted: TypeAlias = "tuple[SlideObject, Roi | None, Roi | None]"
+"""An object as asked for, and the regions chosen for it and for its nucleus."""
+
+
+def fault(what: str) -> ProjectError:
+    """Return the error for data that did not come out as meant."""
+    return ProjectError(
+        f"The image's data did not read back as meant: {what}. Nothing was written.",
+        hint="Please report this: it is a fault of qpgaze.",
+    )
+
+
+def require_as_asked(
+    new: Scan,
+    number_of: Mapping[UUID, int],
+    wanted: Sequence[Wanted],
+    place_of: Mapping[UUID, int],
+    partner: Any,
+) -> None:
+    """Compare new objects with what was asked for.
+
+    Parameters
+    ----------
+    new : Scan
+        Of what was written.
+    number_of : mapping of UUID to int
+        Where the objects are in it.
+    wanted : sequence of (SlideObject, Roi or None, Roi or None)
+    place_of : mapping of UUID to int
+        Numbers of the objects that there were before.
+    partner : (n,) int64
+        By those numbers, what became of them in `new`.
+
+    Raises
+    ------
+    ProjectError
+        If one differs.
+    """
+    numbers = [number_of[o.id] for o, _, _ in wanted]
+    parents = new.parents.tolist()
+    for (o, _, _), number in zip(wanted, numbers, strict=True):
+        if o.id in place_of:
+            continue  # where it lies was compared with the others
+        if o.parent is None or o.parent in number_of:
+            below = number_of.get(o.parent, 0) if o.parent else 0
+        else:
+            below = int(partner[place_of[o.parent]])
+        if parents[number] != below:
+            raise fault(f"the new object {title(o)} lies under another one than asked")
+    asked: dict[int, SlideObject] = {
+        number: o for number, (o, _, _) in zip(numbers, wanted, strict=True)
+    }
+    chosen = np.zeros(len(new), dtype=bool)
+    chosen[numbers] = True
+    shapes = Shapes(len(new))
+    quick = [r.take(chosen[r.numbers]) for r in new.rows if r.template.sample.kind in _QUICK]
+    for rows in quick:
+        if not len(rows.numbers):
+            continue
+        objects = [asked[number] for number in rows.numbers.tolist()]
+        good = _rows_alike(rows, objects, shapes)
+        if not good.all():
+            raise _differs(objects[int(np.flatnonzero(~good)[0])])
+        chosen[rows.numbers] = False
+    geometries = shapes.build()
+    nuclei: dict[int, Any] = {}
+    rest = np.flatnonzero(chosen).tolist()
+    # Their ids were looked at to find them.
+    made = make_objects(new, [UUID(int=0)] * len(new), rest) if rest else []
+    for number in rest:
+        if not _alike(asked[number], made[number]):
+            raise _differs(asked[number])
+        geometries[number], nuclei[number] = made[number].geometry, made[number].nucleus
+    _same_shapes([(o, o.geometry, roi) for o, roi, _ in wanted], geometries[numbers])
+    came = [nuclei.get(number) for number in numbers]
+    if any((o.nucleus is None) != (x is None) for (o, _, _), x in zip(wanted, came, strict=True)):
+        raise fault("a cell lost its nucleus or got one")
+    inner = [(o, o.nucleus, roi) for o, _, roi in wanted if o.nucleus is not None]
+    _same_shapes(inner, [x for x in came if x is not None])
+
+
+_QUICK = frozenset({"annotation", "detection", "tile"})
+
+
+def _differs(o: SlideObject) -> ProjectError:
+    return fault(f"the new object {title(o)} differs from what was asked")
+
+
+def _alike(o: SlideObject, other: SlideObject) -> bool:
+    """Compare everything but id, shapes and place in the hierarchy."""
+    return (
+        other.kind == o.kind
+        and other.class_name == o.class_name
+        and other.color == (None if o.color is None else o.color & 0xFFFFFF)
+        and other.name == o.name
+        and other.description == o.description
+        and _same_numbers(other.measurements, o.measurements)
+        and dict(other.metadata) == dict(o.metadata)
+        and other.locked == o.locked
+        and other.is_ellipse == o.is_ellipse
+        and other.nucleus_is_ellipse == o.nucleus_is_ellipse
+        and other.missing == o.missing
+        and (other.c, other.z, other.t) == (o.c, o.z, o.t)
+    )
+
+
+def _rows_alike(
+    rows: Rows, objects: Sequence[SlideObject], shapes: Shapes
+) -> npt.NDArray[np.bool_]:
+    """Compare objects of one layout as :func:`_alike` does; their shapes are handed over."""
+    sample, count = rows.template.sample, len(objects)
+    good = np.ones(count, dtype=bool)
+
+    def compare(came: Iterable[Any], asked: Iterable[Any]) -> None:
+        np.logical_and(good, np.fromiter(map(eq, came, asked), bool, count), out=good)
+
+    names, descriptions, metadata, locked, classes = words_of(rows)
+    c, z, t = regions_of(rows, shapes)
+    color = None if sample.color is None else sample.color & 0xFFFFFF
+    ellipse = sample.roi is not None and sample.roi.kind == "EllipseROI"
+    compare(repeat(sample.kind), [o.kind for o in objects])
+    compare(classes, [o.class_name for o in objects])
+    compare(repeat(color), [None if o.color is None else o.color & 0xFFFFFF for o in objects])
+    compare(names, [o.name for o in objects])
+    compare(descriptions, [o.description for o in objects])
+    compare(metadata, [dict(o.metadata) for o in objects])
+    compare(locked, [o.locked for o in objects])
+    compare(repeat(ellipse), [o.is_ellipse for o in objects])
+    compare(repeat(False), [o.nucleus_is_ellipse for o in objects])
+    compare(repeat(sample.missing), [o.missing for o in objects])
+    for plane, asked in ((c, "c"), (z, "z"), (t, "t")):
+        compare(plane, [getattr(o, asked) for o in objects])
+    keys, values = measured(rows)
+    compare(repeat(keys), [list(o.measurements) for o in objects])
+    if good.all():  # else the numbers are not as many
+        flat = chain.from_iterable(o.measurements.values() for o in objects)
+        meant = np.fromiter(map(float, flat), np.float64, values.size).reshape(values.shape)
+        good &= ((values == meant) | (np.isnan(values) & np.isnan(meant))).all(axis=1)
+    return good
+
+
+def _same_numbers(came: Mapping[str, float], asked: Mapping[str, float]) -> bool:
+    return list(came) == list(asked) and all(
+        value == other or (math.isnan(value) and math.isnan(other))
+        for value, other in zip(came.values(), map(float, asked.values()), strict=True)
+    )
+
+
+def _same_shapes(asked: Sequence[tuple[SlideObject, BaseGeometry, Roi | None]], came: Any) -> None:
+    """Compare shapes: bounds of boxes and ellipses, else corners (in single precision if so)."""
+    if not asked:
+        return
+    shapes = shapely.force_2d(np.array([shape for _, shape, _ in asked], dtype=object))
+    others = np.array(came, dtype=object)
+    kind = np.array([roi.kind if roi else "" for _, _, roi in asked])
+    boxy = (kind == "RectangleROI") | (kind == "EllipseROI")
+    good = boxy & (shapely.bounds(shapes) == shapely.bounds(others)).all(axis=1)
+    exact = (kind == "LineROI") | (kind == "GeometryROI")
+    single = ~boxy & ~exact
+    good[exact] = shapely.equals_exact(shapes[exact], others[exact])
+    good[single] = _same_corners(shapes[single], others[single])
+    if not good.all():
+        o = asked[int(np.flatnonzero(~good)[0])][0]
+        raise fault(f"the shape of the new object {title(o)} differs from what was asked")
+
+
+def _same_corners(shapes: Any, others: Any) -> Any:
+    """Compare corners in single precision."""
+    xy, owner = shapely.get_coordinates(shapes, return_index=True)
+    xy2, owner2 = shapely.get_coordinates(others, return_index=True)
+    xy = xy.astype(np.float32).astype(np.float64)
+    alike = shapely.get_dimensions(shapes) == shapely.get_dimensions(others)
+    if np.array_equal(owner, owner2):
+        wrong = np.bincount(owner, (xy != xy2).any(axis=1), minlength=len(shapes))
+        return alike & (wrong == 0)
+    # Rounding made neighbouring corners one.
+    return alike & shapely.equals(shapely.transform(shapes, _single), others)
+
+
+def _single(xy: Any) -> Any:
+    return xy.astype(np.float32).astype(np.float64)
