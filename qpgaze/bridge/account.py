@@ -13,8 +13,9 @@ from uuid import UUID
 
 from qpgaze import keys
 from qpgaze.bridge.ledger import Ledger, Standing
-from qpgaze.bridge.pending import not_yet, pending_files, read_pending, settled
+from qpgaze.bridge.pending import IN_WINDOW, not_yet, pending_files, read_pending, settled
 from qpgaze.bridge.projects.holder import read_holder, who
+from qpgaze.bridge.projects.live import LiveProject
 from qpgaze.bridge.projects.opening import open_project
 from qpgaze.bridge.projects.qpproj import find_project_file
 from qpgaze.bridge.projects.uris import parse_uri
@@ -150,7 +151,8 @@ class Finding:
     ----------
     kind : str
         ``unreadable``, ``lost``, ``moved``, ``duplicated``, ``no_image``, ``no_slide``,
-        ``other_slide``; or, where it is no problem, ``changed``, ``slide_moved``, ``left_over``.
+        ``other_slide``; or, where it is no problem, ``changed``, ``slide_moved``, ``left_over``,
+        ``unsaved`` (open in a QuPath with changes that nobody saved).
     entry, image : str
         Id and name of the image; empty where it concerns none.
     object : str
@@ -211,7 +213,8 @@ def verify_project(
     ----------
     path : path
         The project's folder or its ``.qpproj`` file.
-    backend : "auto", "embedded" or "paquo"
+    backend : "auto", "embedded", "paquo" or "live"
+        By default images that are open in a QuPath with our hook are looked at in its window.
     progress : callable, optional
         Called with images read and images in all.
 
@@ -220,7 +223,7 @@ def verify_project(
     ProjectError
         If the project file or the ledger cannot be read.
     """
-    with open_project(path, backend=backend) as project:
+    with open_project(path, backend=backend, look_in_windows=True) as project:
         folder = project.path.parent
         report = VerifyReport(str(project.path), project.backend, len(project.entries))
         objects: dict[str, Sequence[SlideObject]] = {}
@@ -240,6 +243,7 @@ def verify_project(
         _check_gone_images(project, ledger, report)
         _check_twice(project, objects, report)
         _check_left_over(folder, report)
+        _check_windows(project, report)
     return report
 
 
@@ -287,7 +291,27 @@ def _check_entry(entry: Entry, objects: Objects, ledger: Ledger, report: VerifyR
                 report.problems.append(_finding("moved", entry, words, identity))
             else:
                 words = f"{what} was written on {record.time_utc[:10]} and is gone."
+                if record.extra.get(IN_WINDOW):
+                    words += (
+                        " It went into the image while that was open in a QuPath, which did not "
+                        "save it, or has not yet."
+                    )
                 report.problems.append(_finding("lost", entry, words, identity))
+
+
+def _check_windows(project: Project, report: VerifyReport) -> None:
+    """Say of which images the window was looked at and not the disk."""
+    if not isinstance(project, LiveProject):
+        return
+    for trouble in project.windows.troubles:
+        report.remarks.append(Finding("unsaved", "", "", "", trouble))
+    for entry in project.entries:
+        if entry.id in project.unsaved_entries:
+            words = (
+                "it is open in QuPath and not saved: what is said of its objects is what that "
+                "window shows, and what nobody saves there is lost."
+            )
+            report.remarks.append(_finding("unsaved", entry, words))
 
 
 def _check_gone_images(project: Project, ledger: Ledger, report: VerifyReport) -> None:

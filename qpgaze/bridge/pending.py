@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from qpgaze.bridge.ledger import Ledger
-from qpgaze.bridge.projects.pieces import write_durably
 from qpgaze.bridge.projects.folder import FolderProject
 from qpgaze.bridge.projects.folder_entry import FolderEntry
 from qpgaze.bridge.projects.holder import unlink
 from qpgaze.bridge.projects.lock import writer_lock
 from qpgaze.bridge.projects.opening import Backend, open_project
+from qpgaze.bridge.projects.pieces import write_durably
 from qpgaze.bridge.projects.protocol import Entry, Project
 from qpgaze.bridge.projects.uris import same_place
 from qpgaze.bridge.projects.writes import RECORDED

@@ -11,6 +11,7 @@ from qpgaze import keys
 from qpgaze.bridge.ledger import Ledger, Standing
 from qpgaze.bridge.pending import commit_recorded, open_ledger
 from qpgaze.bridge.projects.in_use import warnings_of_use
+from qpgaze.bridge.projects.live import note_windows
 from qpgaze.bridge.projects.opening import open_project
 from qpgaze.bridge.records import Operation, Record, has_details, records_of
 from qpgaze.errors import ProjectError, UsageError
@@ -79,6 +80,7 @@ def rollback_session(
     dry_run: bool = False,
     also_changed: bool = False,
     backend: Backend = "auto",
+    save_open: bool | None = None,
 ) -> RollbackReport:
     """Remove the objects that a session wrote into a project; doing it again does nothing.
 
@@ -92,7 +94,10 @@ def rollback_session(
         Only say what would be done.
     also_changed : bool
         Also remove objects that a person changed since.
-    backend : "auto", "embedded" or "paquo"
+    backend : "auto", "embedded", "paquo" or "live"
+    save_open : bool, optional
+        Whether QuPath is asked to save images that are open in it, see
+        :meth:`~qpgaze.bridge.projects.live.LiveProject.save_open`.
 
     Returns
     -------
@@ -106,7 +111,9 @@ def rollback_session(
         If the project or an image that the session wrote to cannot be read or written; nothing
         was changed then.
     """
-    with open_project(path, mode="r" if dry_run else "r+", backend=backend) as project:
+    with open_project(
+        path, mode="r" if dry_run else "r+", backend=backend, look_in_windows=True
+    ) as project:
         ledger = Ledger.open(project.path) if dry_run else open_ledger(project)
         objects, unread = _read(project)
         whole = _session_id(session, ledger, objects)
@@ -125,6 +132,7 @@ def rollback_session(
         report.notes += warnings_of_use(project, touched)
         if records:
             commit_recorded(project, ledger, records)
+            report.notes += note_windows(project, save_open)
     return report
 
 

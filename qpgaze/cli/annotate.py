@@ -16,10 +16,16 @@ if TYPE_CHECKING:
 
 backend_option = click.option(
     "--backend",
-    type=click.Choice(["auto", "embedded", "paquo"]),
+    type=click.Choice(["auto", "embedded", "paquo", "live"]),
     default="auto",
     show_default=True,
-    help="Through which store the project is written: our own, or QuPath itself by way of paquo.",
+    help="Through which store the project is written: our own, QuPath's by way of paquo, or live: "
+    "images that are open in a QuPath through its window. auto does the last where it can.",
+)
+save_open_option = click.option(
+    "--save-open/--no-save-open",
+    default=None,
+    help="Let QuPath save open images that get objects. Default: where nothing was unsaved.",
 )
 
 
@@ -35,6 +41,7 @@ backend_option = click.option(
 @click.option("--put-back", is_flag=True, help="Write objects again that are gone since.")
 @break_lock_option
 @backend_option
+@save_open_option
 @allow_host_option
 @json_option
 def annotate(
@@ -45,6 +52,7 @@ def annotate(
     put_back: bool,
     break_lock: bool,
     backend: Backend,
+    save_open: bool | None,
     allow_hosts: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -64,6 +72,7 @@ def annotate(
         fixations=fixations,
         put_back=put_back,
         backend=backend,
+        save_open=save_open,
         allow_hosts=allow_hosts,
     )
     if as_json:
@@ -121,7 +130,8 @@ def _remarks(report: AnnotateReport) -> list[str]:
             "Missing objects were written once and are gone: somebody deleted them, or a QuPath "
             "that had the image open saved over them. --put-back writes them again."
         )
-    if any(image.added or image.put_back for image in report.images):
+    changed = any(image.added or image.put_back for image in report.images)
+    if changed and report.backend != "live":
         # QuPath reads an image's objects when it opens it, and would save over ours.
         remarks.append("An image that is open in QuPath must be reopened (File > Reload data).")
     if report.labels and any(image.added for image in report.images):

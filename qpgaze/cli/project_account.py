@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qpgaze.cli.annotate import save_open_option
 from qpgaze.cli.locks import break_lock_option, free_lock
 from qpgaze.cli.output import console, emit_json, json_option, progress
 
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 _backend_option = click.option(
     "--backend",
-    type=click.Choice(["auto", "embedded", "paquo"]),
+    type=click.Choice(["auto", "embedded", "paquo", "live"]),
     default="auto",
     show_default=True,
-    help="How the project is reached: through an installed QuPath (paquo) or without one.",
+    help="How the project is reached: through an installed QuPath (paquo), without one, or through "
+    "the window of a QuPath that has it open (live).",
 )
 
 _OPERATIONS = {
@@ -51,6 +53,7 @@ _KINDS = {
     "changed": "Changed",
     "slide_moved": "Slide moved",
     "left_over": "Left over",
+    "unsaved": "Not saved",
 }
 
 
@@ -174,6 +177,7 @@ def _plain(text: str) -> Any:
 )
 @break_lock_option
 @_backend_option
+@save_open_option
 @json_option
 def rollback(
     project_path: Path,
@@ -182,6 +186,7 @@ def rollback(
     also_changed: bool,
     break_lock: bool,
     backend: Any,
+    save_open: bool | None,
     as_json: bool,
 ) -> None:
     """Take back what a session wrote into PROJECT, refined objects too.
@@ -193,7 +198,12 @@ def rollback(
 
     free_lock(project_path, break_lock)
     report = rollback_session(
-        project_path, session, dry_run=dry_run, also_changed=also_changed, backend=backend
+        project_path,
+        session,
+        dry_run=dry_run,
+        also_changed=also_changed,
+        backend=backend,
+        save_open=save_open,
     )
     if as_json:
         emit_json("project rollback", report.to_json())
@@ -217,7 +227,7 @@ def _show_rollback(report: RollbackReport) -> None:
         out.print("--also-changed removes those that a person changed, too.")
     for note in report.notes:
         out.print(f"Note: {note}", markup=False)
-    if total and not report.dry_run:
+    if total and not report.dry_run and report.backend != "live":
         out.print("An image that is open in QuPath must be reopened (File > Reload data).")
 
 

@@ -50,6 +50,7 @@ def import_(
     from qpgaze.bridge import open_project
     from qpgaze.bridge.geojson import import_geojson
     from qpgaze.bridge.pending import commit_for
+    from qpgaze.bridge.projects.live import note_windows
 
     free_lock(project_path, break_lock)
     with open_project(project_path, mode="r+", backend=backend) as opened:
@@ -62,11 +63,14 @@ def import_(
             raise click.UsageError(f"Say which image with --image: {listed or 'there is none'}.")
         done = import_geojson(opened, entry, file, replace=replace, skip_refused=skip_refused)
         commit_for(opened, "import")
+        notes = note_windows(opened)
         name = entry.name
     if as_json:
-        emit_json("project import", _facts(done, name))
+        emit_json("project import", {**_facts(done, name), "notes": notes})
     else:
         _print(done, name)
+        for note in notes:
+            click.echo(f"Note: {note}")
 
 
 def _facts(done: ImportReport, image: str) -> dict[str, Any]:

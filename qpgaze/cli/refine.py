@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qpgaze.cli.annotate import backend_option
+from qpgaze.cli.annotate import backend_option, save_open_option
 from qpgaze.cli.locks import break_lock_option, free_lock
 from qpgaze.cli.output import allow_host_option, console, emit_json, json_option, progress
 
@@ -48,6 +48,7 @@ def _list_methods(context: click.Context, _option: click.Parameter, wanted: bool
 @click.option("--image", help="Only this image (id or name).")
 @break_lock_option
 @backend_option
+@save_open_option
 @allow_host_option
 @json_option
 def refine(
@@ -57,6 +58,7 @@ def refine(
     image: str | None,
     break_lock: bool,
     backend: Backend,
+    save_open: bool | None,
     allow_hosts: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -76,6 +78,7 @@ def refine(
             sessions=sessions,
             image=image,
             backend=backend,
+            save_open=save_open,
             allow_hosts=allow_hosts,
             progress=update,
         )
@@ -106,6 +109,7 @@ def _show(report: RefineReport) -> None:
     for note in report.notes:
         out.print(f"Note: {note}", markup=False)
     if any(image.refined for image in report.images):
-        # QuPath reads an image's objects when it opens it, and would save over ours.
-        out.print("An image that is open in QuPath must be reopened (File > Reload data).")
+        if report.backend != "live":
+            # QuPath reads an image's objects when it opens it, and would save over ours.
+            out.print("An image that is open in QuPath must be reopened (File > Reload data).")
         out.print("Next: review the boxes in QuPath; 'qpgaze export coco' makes a data set.")

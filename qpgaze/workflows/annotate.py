@@ -14,6 +14,7 @@ from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, records_of
 from qpgaze.bridge.objects import fixation_objects, label_object
 from qpgaze.bridge.pending import commit_recorded, open_ledger
 from qpgaze.bridge.projects.in_use import warnings_of_use
+from qpgaze.bridge.projects.live import note_windows
 from qpgaze.errors import CoverageError, UsageError
 from qpgaze.session import open_session
 from qpgaze.workflows.labels import (
@@ -104,6 +105,7 @@ def annotate_project(
     fixations: bool | None = None,
     put_back: bool = False,
     backend: Backend = "auto",
+    save_open: bool | None = None,
     ivt: IvtParameters | None = None,
     rules: LabelParameters | None = None,
     allow_hosts: Collection[str] = (),
@@ -124,7 +126,10 @@ def annotate_project(
         Also draw one ellipse a fixation; by default only where the session has no labels.
     put_back : bool
         Write again what we wrote once and what is gone now.
-    backend : "auto", "embedded" or "paquo"
+    backend : "auto", "embedded", "paquo" or "live"
+    save_open : bool, optional
+        Whether QuPath is asked to save images that are open in it: True all that got objects,
+        False none, by default those in which nothing was unsaved before.
     ivt, rules : optional
         See :func:`qpgaze.workflows.read_labels`.
     allow_hosts : collection of str
@@ -142,6 +147,7 @@ def annotate_project(
     labels, notes = _choose(session, found, fixations)
     with open_project(project_path, mode="r+", backend=backend, allow_hosts=allow_hosts) as project:
         images, warnings = _write(project, _by_image(labels), image, put_back=put_back)
+        warnings += note_windows(project, save_open)
         return AnnotateReport(
             session=str(session.id),
             project=str(project.path),

@@ -22,6 +22,7 @@ from qpgaze.bridge.merge_images import match_images
 from qpgaze.bridge.pending import commit_recorded, open_ledger
 from qpgaze.bridge.projects.folder_entry import FolderEntry
 from qpgaze.bridge.projects.in_use import warnings_of_use
+from qpgaze.bridge.projects.live import note_windows
 from qpgaze.bridge.projects.lock import writer_lock
 from qpgaze.bridge.projects.qpproj import entry_id, find_project_file, parse_project
 from qpgaze.errors import ProjectError, QpgazeError, UsageError
@@ -107,6 +108,7 @@ def collect_projects(
             report.notes = warnings_of_use(project, _changed(report))
             if not dry_run:
                 work.write()
+                report.notes += note_windows(project)
                 shelf.publish()
         finally:
             shelf.clear()

@@ -14,6 +14,7 @@ from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, is_ours, r
 from qpgaze.bridge.objects import refined_object
 from qpgaze.bridge.pending import commit_recorded, open_ledger
 from qpgaze.bridge.projects.in_use import warnings_of_use
+from qpgaze.bridge.projects.live import note_windows
 from qpgaze.errors import CoverageError, RefineError, SessionError
 from qpgaze.refine import DEFAULT_METHOD, refine_labels
 from qpgaze.session import open_session, sessions_dir
@@ -85,6 +86,7 @@ def refine_project(
     sessions: Sequence[str | Path] = (),
     image: str | None = None,
     backend: Backend = "auto",
+    save_open: bool | None = None,
     ivt: IvtParameters | None = None,
     rules: LabelParameters | None = None,
     allow_hosts: Collection[str] = (),
@@ -105,7 +107,9 @@ def refine_project(
         Session folders, or folders of such, besides the project's own ``qpgaze/sessions``.
     image : str, optional
         Only this entry (id or name).
-    backend : "auto", "embedded" or "paquo"
+    backend : "auto", "embedded", "paquo" or "live"
+    save_open : bool, optional
+        As for :func:`~qpgaze.workflows.annotate_project`.
     ivt, rules : optional
         As given to :func:`~qpgaze.workflows.annotate_project`.
     allow_hosts : collection of str
@@ -137,6 +141,7 @@ def refine_project(
         if records:
             report.notes += warnings_of_use(project, {record.entry for record in records})
             commit_recorded(project, ledger, records)
+            report.notes += note_windows(project, save_open)
         return report
 
 

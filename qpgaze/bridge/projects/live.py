@@ -83,6 +83,12 @@ class LiveProject(FolderProject):
         """Ids of the images that are open in a QuPath."""
         return self.windows.entries
 
+    @property
+    def unsaved_entries(self) -> frozenset[str]:
+        """Ids of those among them that are not saved as they are."""
+        opened = (self.windows.image(entry) for entry in self.windows.entries)
+        return frozenset(one.entry for one in opened if one is not None and one.changed)
+
     def make_entry(self, raw: dict[str, Any]) -> FolderEntry:
         """Return an image of the project file."""
         return LiveEntry(self, raw, self.windows)
