@@ -110,14 +110,14 @@ final class Features {
                 object = PathObjects.createAnnotationObject(roi)
                 break
             case "detection":
-                object = PathObjects.createDetectionObject(roi, pathClass, doubles())
+                object = PathObjects.createDetectionObject(roi, pathClass, exact())
                 break
             case "tile":
-                object = PathObjects.createTileObject(roi, pathClass, doubles())
+                object = PathObjects.createTileObject(roi, pathClass, exact())
                 break
             case "cell":
                 Map nucleus = feature.get("nucleusGeometry") as Map
-                object = PathObjects.createCellObject(roi, nucleus ? shape(nucleus) : null, pathClass, doubles())
+                object = PathObjects.createCellObject(roi, nucleus ? shape(nucleus) : null, pathClass, exact())
                 break
             default:
                 return null
@@ -141,9 +141,12 @@ final class Features {
         return object
     }
 
-    /** QuPath keeps what it measures of detections in single precision; what came is kept as it came. */
-    private static MeasurementList doubles() {
-        return MeasurementListFactory.createMeasurementList(16, MeasurementList.MeasurementListType.DOUBLE)
+    /**
+     * QuPath keeps what it measures of detections in single precision; what came is kept as it came.
+     * Its list of type DOUBLE rounds, too.
+     */
+    private static MeasurementList exact() {
+        return MeasurementListFactory.createMeasurementList(16, MeasurementList.MeasurementListType.GENERAL)
     }
 
     private static ROI shape(Map geometry) {
