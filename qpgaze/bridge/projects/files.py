@@ -304,7 +304,7 @@ def sweep(path: Path, backup: Path | None = None) -> bool:
 def sweep_image(folder: Path) -> bool:
     """Remove what an ended writer left in the folder of one image; whether there was anything."""
     found = sweep(folder / "data.qpdata", folder / "data.qpdata.bkp")
-    for name in ("summary.json", "thumbnail.jpg"):
+    for name in ("summary.json", "server.json", "thumbnail.jpg"):
         found = sweep(folder / name) or found
     return found
 

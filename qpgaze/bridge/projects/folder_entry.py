@@ -19,6 +19,7 @@ from qpgaze.bridge.projects.images import (
     ImageFacts,
     count_objects,
     find_image,
+    image_server,
     image_summary,
     recorded_pixel_size,
     recorded_size,
@@ -206,6 +207,8 @@ class FolderEntry(EntryFields):
         made = [] if thumbnail is None else [Change(path, thumbnail, read_file(path)[1])]
         if self.is_new or staged.dirty or self._type is not None:
             made = [self._data_change(staged, classes), *made]
+        if self.facts is not None:
+            made.append(self._server_file(self.facts))
         return made + self._summary_change(staged.tally())
 
     def _data_change(self, staged: Staging, classes: Mapping[str, int]) -> Change:
@@ -234,6 +237,12 @@ class FolderEntry(EntryFields):
         target = before if before.path == self.data_path else Snapshot(self.data_path)
         verify = self._verifier(staged)
         return Change(self.data_path, content, target, backup=self.backup_path, verify=verify)
+
+    def _server_file(self, facts: ImageFacts) -> Change:
+        builder = self.raw["serverBuilder"]
+        text = json.dumps(image_server(facts, name=self.name, builder=builder), ensure_ascii=False)
+        path = self.folder / "server.json"
+        return Change(path, text.encode("utf-8"), Snapshot(path))
 
     def _summary_change(self, tally: Tally) -> list[Change]:
         """Return the image's ``summary.json`` with new counts; where QuPath wrote none, none."""

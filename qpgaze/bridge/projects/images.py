@@ -45,11 +45,17 @@ class ImageFacts:
         Level 0.
     thumbnail : bytes
         JPEG.
+    pixel_size_um : (x, y) or None
+        Micron per level-0 pixel where the slide says it.
+    level_downsamples : tuple of float
+        The first is 1.
     """
 
     width_px: int
     height_px: int
     thumbnail: bytes
+    pixel_size_um: tuple[float, float] | None = None
+    level_downsamples: tuple[float, ...] = (1.0,)
 
 
 def read_image(path: Path) -> ImageFacts:
@@ -68,9 +74,10 @@ def read_image(path: Path) -> ImageFacts:
         width, height = slide.width_px, slide.height_px
         shrink = max(width / THUMBNAIL_PX[0], height / THUMBNAIL_PX[1], 1.0)
         pixels = slide.read(0, 0, width, height, downsample=shrink)
+        pixel_size_um, levels = slide.pixel_size_um, slide.level_downsamples
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
-    return ImageFacts(width, height, buffer.getvalue())
+    return ImageFacts(width, height, buffer.getvalue(), pixel_size_um, levels)
 
 
 def check_image_type(image_type: str) -> str:
@@ -101,6 +108,43 @@ def image_summary(facts: ImageFacts, *, image_type: str, timestamp_ms: int) -> d
             "sizeT": 1,
         },
     }
+
+
+def image_server(facts: ImageFacts, *, name: str, builder: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a new image's ``server.json``: what is known of the picture where it is out of reach.
+
+    QuPath writes it when it saves an image, and reads it never; other programs do.
+    """
+    x_um, y_um = facts.pixel_size_um or (1.0, 1.0)
+    unit = "px" if facts.pixel_size_um is None else "\N{MICRO SIGN}m"
+    colors = {"Red": 0xFFFF0000, "Green": 0xFF00FF00, "Blue": 0xFF0000FF}
+    metadata = {
+        "name": name,
+        "width": facts.width_px,
+        "height": facts.height_px,
+        "sizeZ": 1,
+        "sizeT": 1,
+        "channelType": "DEFAULT",
+        "isRGB": True,
+        "pixelType": "UINT8",
+        "levels": [
+            {
+                "downsample": shrink,
+                "width": max(1, round(facts.width_px / shrink)),
+                "height": max(1, round(facts.height_px / shrink)),
+            }
+            for shrink in facts.level_downsamples
+        ],
+        "channels": [{"name": k, "color": v - (1 << 32)} for k, v in colors.items()],
+        "pixelCalibration": {
+            "pixelWidth": {"value": x_um, "unit": unit},
+            "pixelHeight": {"value": y_um, "unit": unit},
+            "zSpacing": {"value": 1.0, "unit": "z-slice"},
+            "timeUnit": "SECONDS",
+            "timepoints": [],
+        },
+    }
+    return {"builder": dict(builder), "metadata": metadata}
 
 
 _NAMES = {
