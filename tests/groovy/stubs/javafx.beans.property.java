@@ -1,9 +1,10 @@
 package javafx.beans.property;
 
-public abstract class StringProperty {
-    public native String get();
-    public native void set(String value);
-}
+import javafx.beans.value.WritableObjectValue;
+
+public abstract class ObjectProperty<T> implements WritableObjectValue<T> {}
+
+public abstract class StringProperty implements WritableObjectValue<String> {}
 
 public abstract class BooleanProperty {
     public native boolean get();

@@ -14,6 +14,7 @@ public class BoundingBox extends Bounds {
 }
 
 public class Rectangle2D {
+    public Rectangle2D(double x, double y, double width, double height) {}
     public native double getMinX();
     public native double getMinY();
     public native double getMaxX();
@@ -23,11 +24,13 @@ public class Rectangle2D {
 }
 
 public class Point2D {
+    public Point2D(double x, double y) {}
     public final native double getX();
     public final native double getY();
 }
 
 public class Insets {
+    public Insets(double all) {}
     public Insets(double top, double right, double bottom, double left) {}
 }
 

@@ -4,7 +4,9 @@ import javafx.event.Event;
 import javafx.event.EventType;
 
 public enum KeyCode {
-    DIGIT1, X
+    DIGIT1, X, TAB, ESCAPE, ENTER;
+    public final native String getName();
+    public final native boolean isModifierKey();
 }
 
 public abstract class InputEvent extends Event {
@@ -13,8 +15,22 @@ public abstract class InputEvent extends Event {
     }
 }
 
+public enum MouseButton {
+    NONE, PRIMARY, MIDDLE, SECONDARY
+}
+
+public class MouseEvent extends InputEvent {
+    public static final EventType<MouseEvent> MOUSE_PRESSED = null;
+    private MouseEvent() {}
+    public static final EventType<MouseEvent> MOUSE_RELEASED = null;
+    public final native MouseButton getButton();
+    @Override
+    public native EventType<? extends MouseEvent> getEventType();
+}
+
 public final class KeyEvent extends InputEvent {
     public static final EventType<KeyEvent> ANY = null;
+    private KeyEvent() {}
     public static final EventType<KeyEvent> KEY_PRESSED = null;
     public static final EventType<KeyEvent> KEY_TYPED = null;
     public static final EventType<KeyEvent> KEY_RELEASED = null;

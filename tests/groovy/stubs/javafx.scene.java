@@ -20,6 +20,11 @@ public abstract class Node implements EventTarget {
     public final native double getOpacity();
     public final native void setMouseTransparent(boolean value);
     public final native void setStyle(String style);
+    public final native void setId(String id);
+    public native void setUserData(Object value);
+    public native Object getUserData();
+    public final native <T extends Event> void addEventFilter(EventType<T> type, EventHandler<? super T> handler);
+    public final native <T extends Event> void removeEventFilter(EventType<T> type, EventHandler<? super T> handler);
 }
 
 public abstract class Parent extends Node {
@@ -27,7 +32,7 @@ public abstract class Parent extends Node {
 }
 
 public class Scene implements EventTarget {
-    public Scene(Parent root) {}
+    public Scene(Parent root, double width, double height) {}
     public final native Window getWindow();
     public final native Node getFocusOwner();
     public final native <T extends Event> void addEventFilter(EventType<T> type, EventHandler<? super T> handler);

@@ -17,9 +17,24 @@ public class Window implements EventTarget {
     public final native boolean isShowing();
     public final native Scene getScene();
     public final native ObservableMap<Object, Object> getProperties();
+    public final native void setX(double value);
+    public final native void setY(double value);
+}
+
+public enum Modality {
+    NONE, WINDOW_MODAL, APPLICATION_MODAL
+}
+
+public enum StageStyle {
+    DECORATED, UNDECORATED, TRANSPARENT, UTILITY, UNIFIED
 }
 
 public class Stage extends Window {
+    public Stage(StageStyle style) {}
+    public final native void initOwner(Window owner);
+    public final native void setScene(Scene scene);
+    public final native void show();
+    public native void close();
     public final native Window getOwner();
     public final native boolean isIconified();
 }

@@ -16,7 +16,7 @@ public class QuPathGUI {
     private QuPathGUI() {}
     public static native QuPathGUI getInstance();
     public static native Version getVersion();
-    public native String getBuildString();
+    public static native String getBuildString();
     public native Stage getStage();
     public native QuPathViewer getViewer();
     public native Project<BufferedImage> getProject();

@@ -1,11 +1,13 @@
 package qupath.lib.gui.prefs;
 
 import javafx.beans.property.BooleanProperty;
+import javafx.beans.property.ObjectProperty;
 import javafx.beans.property.StringProperty;
 
 public class PathPrefs {
     private PathPrefs() {}
-    public static native StringProperty userPathProperty();
+    public static native ObjectProperty<String> userPathProperty();
     public static native StringProperty startupScriptProperty();
+    public static native BooleanProperty runStartupScriptProperty();
     public static native boolean savePreferences();
 }

@@ -8,6 +8,7 @@ import javafx.scene.layout.Pane;
 import qupath.lib.gui.viewer.overlays.PathOverlay;
 import qupath.lib.images.ImageData;
 import qupath.lib.objects.PathObject;
+import qupath.lib.objects.hierarchy.PathObjectHierarchy;
 
 public class OverlayOptions {}
 
@@ -19,8 +20,11 @@ public interface QuPathViewerListener {
 }
 
 public class QuPathViewer {
+    private QuPathViewer() {}
     public native Pane getView();
     public native ImageData<BufferedImage> getImageData();
+    public native PathObjectHierarchy getHierarchy();
+    public native PathObject getSelectedObject();
     public native double getCenterPixelX();
     public native double getCenterPixelY();
     public native double getDownsampleFactor();
@@ -28,7 +32,7 @@ public class QuPathViewer {
     public native int getZPosition();
     public native int getTPosition();
     public native boolean isShowing();
-    public native java.awt.Point getMousePosition();
+    public native Point2D getMousePosition();
     public native Point2D componentPointToImagePoint(double x, double y, Point2D into, boolean constrain);
     public native OverlayOptions getOverlayOptions();
     public native ObservableList<PathOverlay> getCustomOverlayLayers();

@@ -19,6 +19,6 @@ public class ImageServerMetadata {
 public class PixelCalibration {
     private PixelCalibration() {}
     public native boolean hasPixelSizeMicrons();
-    public native Number getPixelWidthMicrons();
-    public native Number getPixelHeightMicrons();
+    public native double getPixelWidthMicrons();
+    public native double getPixelHeightMicrons();
 }
