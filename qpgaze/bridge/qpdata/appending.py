@@ -14,8 +14,8 @@ import numpy as np
 from qpgaze.bridge.qpdata.adding import EditShared, NewObjects, write_children
 from qpgaze.bridge.qpdata.asked import fault, require_as_asked
 from qpgaze.bridge.qpdata.assembling import Assembler, HandleTable
-from qpgaze.bridge.qpdata.encoding import ObjectWriter, check
-from qpgaze.bridge.qpdata.identities import id_columns, stored_ids
+from qpgaze.bridge.qpdata.encoding import ObjectWriter, check_all
+from qpgaze.bridge.qpdata.identities import id_columns, id_keys, split_keys
 from qpgaze.bridge.qpdata.resuming import ResumedScan
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
 from qpgaze.bridge.qpdata.verifying import Digests
@@ -53,11 +53,11 @@ def append_objects(
     table = HandleTable(scan, given, tail)
     with quick_and_guarded(scan.data):
         _refuse_other_bytes(scan, table)
-        for o in add:
-            check(o)
+        check_all(add)
         new = NewObjects.of(add)
         for i, o in enumerate(add):
-            new.below[None if o.parent == root else o.parent].append(i)
+            parent = o.parent
+            new.below[parent if parent is None or parent != root else None].append(i)
         made = _written(scan, table, new, class_colors)
     _verify(scan, table, made, new, root)
     return made
@@ -66,18 +66,18 @@ def append_objects(
 def _fit(scan: Scan, add: Sequence[SlideObject]) -> UUID | None:
     """Return the root's id where objects can be appended, None where anything is unusual."""
     ids, kept = id_columns(scan)
-    if not add or not kept.all():
+    if not add or not kept.all() or any(o.kind == "tma_core" for o in add):
+        return None
+    keys = id_keys(add)
+    if len(set(keys)) < len(keys) or not set(split_keys(ids)).isdisjoint(keys):
         return None
     root = UUID(bytes=ids[0].tobytes())
-    seen = {root}
-    for o in add:
-        if o.kind == "tma_core" or o.id in seen or (o.parent is not None and o.parent not in seen):
-            return None
-        seen.add(o.id)
-    raw = ids.tobytes()
-    there = {raw[i : i + 16] for i in range(0, len(raw), 16)}
-    if any(o.id.bytes in there for o in add):
-        return None
+    if any(o.parent is not None for o in add):
+        seen = {root}
+        for o in add:
+            if o.parent is not None and o.parent not in seen:
+                return None
+            seen.add(o.id)
     return root
 
 
@@ -137,9 +137,10 @@ def _verify(scan: Scan, table: HandleTable, made: bytes, new: NewObjects, root: 
         came = ResumedScan(scan, made)
     except ValueError as error:
         raise fault("what was to stay has changed") from error
-    ids: list[UUID] = [found or UUID(int=0) for found in stored_ids(came)]
-    number_of = {found: number for number, found in enumerate(ids) if number}
-    if len(came) != len(new.objects) + 1 or number_of.keys() != {o.id for o in new.objects}:
+    ids, kept = id_columns(came)
+    number_of = {key: number for number, key in enumerate(split_keys(ids)) if number}
+    keys = id_keys(new.objects)
+    if len(came) != len(keys) + 1 or not kept.all() or number_of.keys() != set(keys):
         raise fault("an object is missing")
     alone = np.full(len(came), -1)
     old, now = (
@@ -153,4 +154,5 @@ def _verify(scan: Scan, table: HandleTable, made: bytes, new: NewObjects, root: 
         raise fault("what follows the objects has changed")
     wanted = list(zip(new.objects, new.regions, new.nuclei, strict=True))
     with quick_and_guarded(made):
-        require_as_asked(came, number_of, wanted, {root: 0}, np.zeros(1, dtype=np.int64))
+        numbers = [number_of[key] for key in keys]
+        require_as_asked(came, numbers, wanted, {root: 0}, np.zeros(1, dtype=np.int64))

@@ -15,7 +15,7 @@ import shapely
 
 from qpgaze.bridge.qpdata.columns import Shapes, make_objects, measured, regions_of, words_of
 from qpgaze.bridge.qpdata.records import Roi
-from qpgaze.bridge.qpdata.regions import title
+from qpgaze.bridge.qpdata.regions import flat, title
 from qpgaze.bridge.qpdata.scan import Scan
 from qpgaze.bridge.qpdata.templates import Rows
 from qpgaze.errors import ProjectError
@@ -38,7 +38,7 @@ def fault(what: str) -> ProjectError:
 
 def require_as_asked(
     new: Scan,
-    number_of: Mapping[UUID, int],
+    numbers: Sequence[int],
     wanted: Sequence[Wanted],
     place_of: Mapping[UUID, int],
     partner: Any,
@@ -49,7 +49,7 @@ def require_as_asked(
     ----------
     new : Scan
         Of what was written.
-    number_of : mapping of UUID to int
+    numbers : sequence of int
         Where the objects are in it.
     wanted : sequence of (SlideObject, Roi or None, Roi or None)
     place_of : mapping of UUID to int
@@ -62,17 +62,7 @@ def require_as_asked(
     ProjectError
         If one differs.
     """
-    numbers = [number_of[o.id] for o, _, _ in wanted]
-    parents = new.parents.tolist()
-    for (o, _, _), number in zip(wanted, numbers, strict=True):
-        if o.id in place_of:
-            continue  # where it lies was compared with the others
-        if o.parent is None or o.parent in number_of:
-            below = number_of.get(o.parent, 0) if o.parent else 0
-        else:
-            below = int(partner[place_of[o.parent]])
-        if parents[number] != below:
-            raise fault(f"the new object {title(o)} lies under another one than asked")
+    _require_parents(new, numbers, wanted, place_of, partner)
     asked: dict[int, SlideObject] = {
         number: o for number, (o, _, _) in zip(numbers, wanted, strict=True)
     }
@@ -103,6 +93,29 @@ def require_as_asked(
         raise fault("a cell lost its nucleus or got one")
     inner = [(o, o.nucleus, roi) for o, _, roi in wanted if o.nucleus is not None]
     _same_shapes(inner, [x for x in came if x is not None])
+
+
+def _require_parents(
+    new: Scan,
+    numbers: Sequence[int],
+    wanted: Sequence[Wanted],
+    place_of: Mapping[UUID, int],
+    partner: Any,
+) -> None:
+    parents = new.parents.tolist()
+    under = any(o.parent is not None for o, _, _ in wanted)
+    number_of = {o.id: n for (o, _, _), n in zip(wanted, numbers, strict=True)} if under else {}
+    for (o, _, _), number in zip(wanted, numbers, strict=True):
+        if o.parent is None and parents[number] == 0:
+            continue
+        if o.id in place_of:
+            continue  # where an object lies that was there before was compared with the others
+        below = 0
+        if o.parent is not None:
+            there = number_of.get(o.parent)
+            below = int(partner[place_of[o.parent]]) if there is None else there
+        if parents[number] != below:
+            raise fault(f"the new object {title(o)} lies under another one than asked")
 
 
 _QUICK = frozenset({"annotation", "detection", "tile"})
@@ -176,7 +189,7 @@ def _same_shapes(asked: Sequence[tuple[SlideObject, BaseGeometry, Roi | None]], 
     """Compare shapes: bounds of boxes and ellipses, else corners (in single precision if so)."""
     if not asked:
         return
-    shapes = shapely.force_2d(np.array([shape for _, shape, _ in asked], dtype=object))
+    shapes = flat(np.array([shape for _, shape, _ in asked], dtype=object))
     others = np.array(came, dtype=object)
     kind = np.array([roi.kind if roi else "" for _, _, roi in asked])
     boxy = (kind == "RectangleROI") | (kind == "EllipseROI")

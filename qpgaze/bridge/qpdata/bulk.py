@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from qpgaze.bridge.qpdata import layouts
 from qpgaze.bridge.qpdata.encoding import NO_CHILDREN, NO_PROBABILITY, ObjectWriter, java_color
+from qpgaze.bridge.qpdata.identities import id_keys
 from qpgaze.bridge.qpdata.javatext import encode_modified_utf8
 from qpgaze.bridge.qpdata.javawriter import BASE_HANDLE, END, NULL, ClassSpec
 from qpgaze.bridge.qpdata.records import DESCRIPTION_KEY, ID_KEY, Roi
@@ -172,7 +173,8 @@ class _Part:
         else:
             pieces.append(_texts_of([o.name or "" for o in objects], next(fresh), java))
         pieces.append(NULL if color is None else _known(shared.known(java_color(color))))
-        pieces.append(self._writer.metadata_heads[(*keys, ID_KEY)])
+        whole = (*keys, ID_KEY)
+        pieces.append(self._writer.metadata_heads[whole])
         for key in keys:
             texts = [
                 (o.description or "") if key == DESCRIPTION_KEY else o.metadata[key]
@@ -319,7 +321,7 @@ def _windows(out: Bytes, size: int) -> Bytes:
 
 def _uid_texts(objects: Sequence[SlideObject]) -> Bytes:
     """Return ids as text, (n, 36)."""
-    raw = b"".join(o.id.int.to_bytes(16, "big") for o in objects)
+    raw = b"".join(id_keys(objects))
     ids = np.frombuffer(raw, np.uint8).reshape(-1, 16)
     texts = np.full((len(objects), 36), ord("-"), dtype=np.uint8)
     digits = np.empty((len(objects), 32), dtype=np.uint8)

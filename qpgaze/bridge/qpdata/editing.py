@@ -12,7 +12,7 @@ import numpy as np
 from qpgaze.bridge.qpdata.adding import EditShared, NewObjects, write_children
 from qpgaze.bridge.qpdata.appending import append_objects
 from qpgaze.bridge.qpdata.assembling import Assembler, HandleTable
-from qpgaze.bridge.qpdata.encoding import ObjectWriter, check
+from qpgaze.bridge.qpdata.encoding import ObjectWriter, check_all
 from qpgaze.bridge.qpdata.identities import object_ids
 from qpgaze.bridge.qpdata.keeping import regions_in_place
 from qpgaze.bridge.qpdata.regions import title
@@ -189,8 +189,7 @@ class _Edit:
         for o in add:
             if o.id in self.place_of:
                 raise ConflictError(f"The image already has an object {title(o)}.")
-        for o in (*add, *replace):
-            check(o)
+        check_all([*add, *replace])
         for o, number in zip(replace, self.new_content, strict=True):
             kind = self.scan.raw(number).kind
             if kind != o.kind:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from qpgaze.bridge.qpdata import layouts
@@ -160,6 +161,27 @@ def check(o: SlideObject) -> None:
                 f"Expected measurements as numbers by name for the object {title(o)}, but "
                 f"{name!r}: {value!r} came."
             )
+
+
+def check_all(objects: Sequence[SlideObject]) -> None:
+    """Refuse as :func:`check` does; most objects share a few classes and keys, looked at once."""
+    classes = {o.class_name for o in objects}
+    keys = {key for found in {tuple(o.metadata) for o in objects} for key in found}
+    names = {name for found in {tuple(o.measurements) for o in objects} for name in found}
+    texts = set(map(type, chain.from_iterable(o.metadata.values() for o in objects)))
+    numbers = set(map(type, chain.from_iterable(o.measurements.values() for o in objects)))
+    sound = (
+        {o.kind for o in objects} <= {"annotation", "detection", "tile"}
+        and all(o.nucleus is None for o in objects)
+        and not any(o.missing for o in objects)
+        and all(name is None or _proper_class(name) for name in classes)
+        and not keys & {ID_KEY, DESCRIPTION_KEY}
+        and texts | set(map(type, keys | names)) <= {str}
+        and numbers <= {float, int}
+    )
+    if not sound:
+        for o in objects:
+            check(o)
 
 
 def _list_form(written: bytes, count: int) -> tuple[struct.Struct, list[bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID, SafeUUID, uuid5
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qpgaze.bridge.qpdata.scan import Scan
+from qpgaze.model import SlideObject
 
 _POSITIONS: Final = UUID("8f1c2c5e-6a0b-5d0e-9c55-3d0f7a1b2c4d")
 """Namespace of the ids of objects that have none."""
@@ -65,15 +67,33 @@ def uuids(ids: npt.NDArray[np.uint8]) -> list[UUID]:
     >>> uuids(np.arange(16, dtype=np.uint8)[None])
     [UUID('00010203-0405-0607-0809-0a0b0c0d0e0f')]
     """
-    raw = ids.tobytes()
+    raw, unknown = ids.tobytes(), SafeUUID.unknown
     made = []
     for i in range(0, len(raw), 16):
         # What UUID's own __init__ comes down to; its checks take three times as long.
         one = UUID.__new__(UUID)
         _set(one, "int", int.from_bytes(raw[i : i + 16], "big"))
-        _set(one, "is_safe", SafeUUID.unknown)
+        _set(one, "is_safe", unknown)
         made.append(one)
     return made
+
+
+def id_keys(objects: Iterable[SlideObject]) -> list[bytes]:
+    r"""Return the ids of objects, 16 bytes each: made and looked up in a fraction of the time.
+
+    Examples
+    --------
+    >>> from shapely import Point
+    >>> id_keys([SlideObject(UUID(int=258), Point(0, 0))])[0][-2:]
+    b'\x01\x02'
+    """
+    return [o.id.int.to_bytes(16, "big") for o in objects]
+
+
+def split_keys(ids: npt.NDArray[np.uint8]) -> list[bytes]:
+    """Return rows of 16 bytes one by one."""
+    raw = ids.tobytes()
+    return [raw[i : i + 16] for i in range(0, len(raw), 16)]
 
 
 def stored_ids(scan: Scan) -> list[UUID | None]:
@@ -96,8 +116,7 @@ def id_set(scan: Scan) -> set[bytes]:
     columns, kept = id_columns(scan)
     if not kept[1:].all():
         return {one.bytes for one in object_ids(scan)[1:]}
-    raw = columns[1:].tobytes()
-    return {raw[i : i + 16] for i in range(0, len(raw), 16)}
+    return set(split_keys(columns[1:]))
 
 
 def object_ids(scan: Scan) -> list[UUID]:

@@ -79,7 +79,8 @@ def verify(
     comparison = _Comparison(old, old_table, new, table, partner)
     comparison.run(np.flatnonzero(kept), np.flatnonzero(same))
     with quick_and_guarded(made):
-        require_as_asked(new, number_of, wanted, place_of, partner)
+        numbers = [number_of[o.id] for o, _, _ in wanted]
+        require_as_asked(new, numbers, wanted, place_of, partner)
 
 
 def _same_parents(old: Scan, new: Scan, partner: Any, gone: set[int]) -> None:
