@@ -105,7 +105,11 @@ def features_of(
         if item.class_name is not None
     }
     flat = [dataclasses.replace(item, parent=None) for item in every]
-    features: list[dict[str, Any]] = to_geojson(flat, colors)["features"]
-    for item, feature in zip(every, features, strict=True):
+    features = []
+    for item, judged in zip(every, to_geojson(flat, colors)["features"], strict=True):
+        feature = dict(judged)
+        if feature["geometry"]:
+            feature["geometry"] = dict(feature["geometry"])
         feature["parent"] = None if item.parent is None else str(item.parent)
+        features.append(feature)
     return features
