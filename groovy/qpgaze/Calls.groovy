@@ -1,6 +1,8 @@
 package qpgaze
 
 import qupath.lib.gui.QuPathGUI
+import qupath.lib.gui.viewer.QuPathViewer
+import qupath.lib.objects.PathObjectTools
 
 import java.nio.file.Path
 
@@ -37,6 +39,19 @@ final class Calls {
                     tools.put(field.get(null), field.getName().toLowerCase(Locale.ROOT))
         }
         return tools
+    }
+
+    /** Width or height, whichever is less, of the smallest object there, image pixels; infinite where none is. */
+    static double smallestAt(QuPathViewer viewer, double x, double y) {
+        def found = Troubles.attempt("the object that is looked at") {
+            def hierarchy = viewer.getHierarchy()
+            if (hierarchy == null)
+                return null
+            return PathObjectTools.getObjectsForLocation(hierarchy, x, y, viewer.getZPosition(), viewer.getTPosition(), 0d)
+                .findAll { it.hasROI() && it.getROI().isArea() && !it.isRootObject() }
+                .collect { Math.min(it.getROI().getBoundsWidth(), it.getROI().getBoundsHeight()) }.min()
+        }
+        return found == null ? Double.POSITIVE_INFINITY : found as double
     }
 
     /** QuPath's version, empty where it does not say. */

@@ -276,8 +276,10 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
         Fx.later("the session") {
             if (closed)
                 return
-            if (now == "recording" && before != "recording" && before != "paused")
+            if (now == "recording" && before != "recording" && before != "paused") {
                 keyLogic.configure(classes(), settings.keys)
+                control(overlays.gazeShown ? "show_gaze" : "hide_gaze") // a recorder sends it only where it is seen
+            }
             if (now != "lost")
                 run.endJournal()
             keys.setActive(run.keyed, now != "paused")
@@ -325,6 +327,7 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
 
     void showGaze(boolean shown) {
         overlays.gazeShown = shown
+        control(shown ? "show_gaze" : "hide_gaze")
         settings.keep("show_gaze", shown)
     }
 

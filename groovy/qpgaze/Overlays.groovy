@@ -98,6 +98,9 @@ final class Overlays implements AutoCloseable {
     private final Map<QuPathViewer, Layer> layers = new LinkedHashMap<>()
     /** Labels of each open image by their id: a viewer that opens it later shows them, too. */
     private final Map<String, Map<String, Shown>> labels = new ConcurrentHashMap<>()
+    private static final long COARSE_NS = 250_000_000L
+    private long coarseNs = 0
+    private String coarse = ""
     private boolean gazeShown = false
     private boolean labelsShown = true
 
@@ -140,8 +143,21 @@ final class Overlays implements AutoCloseable {
         Layer layer = layerOf(viewer)
         layer.gaze = at == null || !gazeShown ? null : [at[0].doubleValue(), at[1].doubleValue()]
         layer.radius = radius
-        layer.hint = hint ?: ""
+        layer.hint = hint ?: tooCoarse(viewer, layer.gaze, radius)
         viewer.repaint()
+    }
+
+    /** What is smaller than the halo cannot be told from what lies beside it. */
+    private String tooCoarse(QuPathViewer viewer, List<Double> at, double radius) {
+        if (at == null || !(radius > 0))
+            return ""
+        long now = System.nanoTime()
+        if (now - coarseNs > COARSE_NS) { // a few times a second: an image may hold a million objects
+            coarseNs = now
+            double size = Calls.smallestAt(viewer, at[0], at[1])
+            coarse = size < 2 * radius ? "zoom in first" : ""
+        }
+        return coarse
     }
 
     /** From any thread but the JavaFX one: shapes are made here, the window is asked only to show them. */

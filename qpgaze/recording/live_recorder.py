@@ -18,6 +18,7 @@ from qpgaze.recording.live import no_gaze
 from qpgaze.recording.live_audit import SyncAudit
 from qpgaze.recording.live_display import DisplayWatch
 from qpgaze.recording.live_feed import Came, Inbox, SourceFeed
+from qpgaze.recording.live_gaze import GazeDot
 from qpgaze.recording.live_guard import GazeGuard, gap
 from qpgaze.recording.live_labels import LabelThread
 from qpgaze.recording.live_lock import session_lock
@@ -113,6 +114,7 @@ class _Recorder:
         self.viewer: ViewerFeed | None = None
         self.display: DisplayWatch
         self.labels: LabelThread | None = None
+        self.dot: GazeDot | None = None
         self.states = self.events = 0
         self.session = ""
         self.paused_us: int | None = None
@@ -175,6 +177,9 @@ class _Recorder:
             show = self.viewer.show_labels if self.viewer else (lambda *_: None)
             self.labels = LabelThread(self.what.labels(header), show, self.wanted.append)
             self.labels.start()
+        if self.viewer is not None:
+            self.dot = GazeDot(header, self.viewer.show_gaze)
+            self.dot.start()
         known = Batch(0, no_gaze(self.feed.columns), (), self.what.events(header))
         self._write(Came(known, now_us()), True)
         if self.told.started is not None:
@@ -243,8 +248,10 @@ class _Recorder:
             self.audit.gaze(gaze["t_us"], arrived_us)
         for event in (*batch.events, *found):
             self._event(event)
+        seen = Batch(batch.end_us, gaze, batch.viewer, batch.events)
+        if self.dot is not None:
+            self.dot.put(seen)
         if self.labels is not None:
-            seen = Batch(batch.end_us, gaze, batch.viewer, batch.events)
             self.labels.put(seen, self._now())
 
     def _event(self, event: Event) -> None:
@@ -304,6 +311,9 @@ class _Recorder:
                 self.paused_us = self._now() if self.paused_us is None else self.paused_us
             elif action == "resume":
                 self._resume()
+            elif action in ("show_gaze", "hide_gaze"):
+                if self.dot is not None:
+                    self.dot.wish(action == "show_gaze")
             elif action not in ("start", "calibrate", "validate"):
                 self._note(action)
         return None
@@ -367,6 +377,8 @@ class _Recorder:
         self.inbox.close()
         if not self.feed.stop():
             log.warning("The source does not end; it is left alone.")
+        if self.dot is not None:
+            self.dot.stop()
         if self.viewer is not None:
             viewer, self.viewer = self.viewer, None
             viewer.stop("The recording ended.")

@@ -124,6 +124,17 @@ class ViewerFeed:
             return False
         return self._send(lambda: client.show_labels(key, labels, remove=remove))
 
+    def show_gaze(
+        self, viewer: str, point_image_px: tuple[float, float] | None, radius_image_px: float
+    ) -> bool:
+        """Show where the eye is; False where no QuPath is there."""
+        client = self._client
+        if client is None:
+            return False
+        return self._send(
+            lambda: client.show_gaze(viewer, point_image_px, radius_image_px=radius_image_px)
+        )
+
     def show_status(self, state: str, text: str, session: str) -> None:
         """Say how the recording fares, for QuPath's status line; the same twice is said once."""
         client, before = self._client, self._status

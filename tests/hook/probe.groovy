@@ -11,8 +11,16 @@ stage.setX(0)
 stage.setY(0)
 stage.setWidth(1200)
 stage.setHeight(800)
-gui.openImageEntry(gui.getProject().getImageList()[0])
+def open = { gui.openImageEntry(gui.getProject().getImageList()[0]) }
+boolean now = gui.getProject() != null
+if (now)
+    open()
 def thread = new Thread({
+    // QuPath 0.4 runs its script before it opens the project.
+    while (!now && gui.getProject() == null)
+        sleep(50)
+    if (!now)
+        Platform.runLater { open() }
     def shell = new GroovyShell(QuPathGUI.classLoader)
     while (true) {
         for (file in folder.listFiles().findAll { it.name.endsWith(".groovy") }.sort()) {
