@@ -141,6 +141,8 @@ def show(
             window = request.getfixturevalue("window_of")(way.removeprefix("window "))
             monkeypatch.setattr("qpgaze.wire.discovery.discovery_folders", lambda: window.folders)
             window.ask(OPEN % json.dumps(str(project / "project.qpproj")))
+            for _ in range(3):  # what QuPath put off until later is done
+                window.ask("return hook.images.pulse()")
 
     return opened
 
