@@ -59,7 +59,8 @@ class Window:
             (at / name).mkdir(mode=0o700, exist_ok=True)
         probe = Path(__file__).with_name("probe.groovy")
         start_up = [f"-Dqupath.startup.script={probe}"]
-        if preferred:
+        runs_file = folder.name.startswith("QuPath-0.4")
+        if preferred or runs_file:
             start_up = []
         elif hook:
             home = install_hook(at / "user", startup_before=str(probe)).folder
@@ -95,12 +96,28 @@ class Window:
             start[1:1] = settings
         else:
             self.env["JAVA_TOOL_OPTIONS"] = " ".join(settings)
+        if runs_file and not preferred:
+            self._start_up_file(start, probe, hook=hook)
         with (at / "log").open("w") as log:
             project = str(at / "study" / "project.qpproj")
             self.qupath = subprocess.Popen(
                 [*start, "-q", "-p", project], env=self.env, stdout=log, stderr=subprocess.STDOUT
             )
         self.folders = (at / "run" / "qpgaze" / "hooks",)
+
+    def _start_up_file(self, start: list[str], probe: Path, *, hook: bool) -> None:
+        """QuPath 0.4 names no script: it runs a file of its user folder, where that is set."""
+        user = self.at / "user"
+        shutil.copy(probe, user / "startup.groovy")
+        if hook:
+            install_hook(user, runs_file=True)
+        script = self.at / "prefer.groovy"
+        script.write_text(
+            "import qupath.lib.gui.prefs.PathPrefs\n"
+            f"PathPrefs.userPathProperty().set({json.dumps(str(user))})\n"
+            "PathPrefs.runStartupScriptProperty().set(true)\nPathPrefs.savePreferences()\n"
+        )
+        subprocess.run([*start, "script", str(script)], env=self.env, check=True)
 
     def wait(self, *, hook: bool = True) -> None:
         """Wait until the hook listens, or only until the probe answers."""
