@@ -184,16 +184,16 @@ def fields_of(draft: Draft, report: GeoJsonReport) -> dict[str, Any]:
     return {
         "id": draft.id,
         "kind": draft.kind,
-        "class_name": _class(properties.get("classification"), report),
+        "class_name": class_of(properties.get("classification"), report),
         "color": color,
         "name": name,
         "description": metadata.pop(DESCRIPTION_KEY, None),
-        "measurements": _measurements(properties.get("measurements")),
+        "measurements": measurements_of(properties.get("measurements")),
         "metadata": metadata,
         "locked": locked is True,
-        "c": _whole(plane, "c", -1) if plane else -1,
-        "z": _whole(plane, "z", 0) if plane else 0,
-        "t": _whole(plane, "t", 0) if plane else 0,
+        "c": whole_number(plane, "c", -1) if plane else -1,
+        "z": whole_number(plane, "z", 0) if plane else 0,
+        "t": whole_number(plane, "t", 0) if plane else 0,
         "parent": draft.parent,
         "missing": missing is True and draft.kind == "tma_core",
     }
@@ -218,7 +218,7 @@ def _metadata(value: Any, report: GeoJsonReport) -> dict[str, str]:
     return texts
 
 
-def _class(value: Any, report: GeoJsonReport) -> str | None:
+def class_of(value: Any, report: GeoJsonReport) -> str | None:
     """Read a class as a text, as QuPath 0.4 writes it, or as a chain of parents (0.3)."""
     kind = type(value)
     if kind is str:
@@ -259,7 +259,8 @@ def _chain(value: dict[str, Any]) -> list[Any]:
     return parts
 
 
-def _measurements(value: Any) -> dict[str, float]:
+def measurements_of(value: Any) -> dict[str, float]:
+    """Read measurements as an object of numbers, or a list of names and values (0.3)."""
     if not value:
         return {}
     if type(value) is dict:
@@ -279,7 +280,8 @@ def _measurements(value: Any) -> dict[str, float]:
     return numbers
 
 
-def _whole(plane: dict[str, Any], key: str, default: int) -> int:
+def whole_number(plane: dict[str, Any], key: str, default: int) -> int:
+    """Read one number of a plane."""
     value = plane.get(key, default)
     if type(value) is float and value.is_integer():
         value = int(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -19,6 +20,7 @@ from qpgaze.bridge.geojson.features import (
     kind_of,
     note_unknown,
 )
+from qpgaze.bridge.geojson.plain import plain_objects
 from qpgaze.bridge.geojson.scanning import open_text, scan_features
 from qpgaze.bridge.geojson.shapes import read_shapes
 from qpgaze.errors import ProjectError
@@ -125,9 +127,24 @@ def _features(data: Any) -> list[Any]:
 
 
 def _found(features: Iterable[Any], report: GeoJsonReport, collect: bool) -> Iterator[Found]:
-    """Read features in batches; a batch ends between two features of the top level or within."""
+    """Read features in batches."""
+    seen: Counter[bytes] = Counter()
+    source, first = iter(features), 1
+    while batch := list(islice(source, BATCH)):
+        made = plain_objects(batch, report)
+        if made is None:
+            yield from _unusual(batch, first, seen, report, collect)
+        else:
+            yield from map(Found, map(str, range(first, first + len(made))), made)
+        first += len(batch)
+
+
+def _unusual(
+    features: list[Any], first: int, seen: Counter[bytes], report: GeoJsonReport, collect: bool
+) -> Iterator[Found]:
+    """Read features one by one, with those within them, and their shapes in batches."""
     drafts: list[Draft] = []
-    for draft in _drafts(features, report, collect):
+    for draft in _drafts(features, first, seen, report, collect):
         drafts.append(draft)
         if len(drafts) >= BATCH:
             yield from _objects(drafts, report, collect)
@@ -135,9 +152,10 @@ def _found(features: Iterable[Any], report: GeoJsonReport, collect: bool) -> Ite
     yield from _objects(drafts, report, collect)
 
 
-def _drafts(features: Iterable[Any], report: GeoJsonReport, collect: bool) -> Iterator[Draft]:
-    seen: Counter[bytes] = Counter()
-    for place, top in enumerate(features, 1):
+def _drafts(
+    features: list[Any], first: int, seen: Counter[bytes], report: GeoJsonReport, collect: bool
+) -> Iterator[Draft]:
+    for place, top in enumerate(features, first):
         stack: list[tuple[str, Any, UUID | None]] = [(str(place), top, None)]
         while stack:
             number, feature, parent = stack.pop()

@@ -28,6 +28,10 @@ MOST_CHARACTERS: Final = 1 << 26
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _SCALAR: Final = re.compile(r"[-+.\w]*")
 _TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]|"', re.DOTALL)
+_LAST: Final = '"Feature"'
+_BEFORE: Final = re.compile(r'\}[ \t\r\n]*(,)[ \t\r\n]*\{[ \t\r\n]*"type"[ \t\r\n]*:[ \t\r\n]*\Z')
+_NEAR: Final = 80
+"""Characters before ``"Feature"`` in which the comma is looked for that goes before the feature."""
 _decode: Final = json.JSONDecoder().raw_decode
 _GZIP: Final = b"\x1f\x8b"
 
@@ -130,6 +134,7 @@ class _Window:
         self._at = 0
         self._ended = False
         self.number = 0
+        self._luck = 3
 
     def refused(self, why: str) -> ProjectError:
         """Say what is wrong with the file, and where."""
@@ -184,10 +189,39 @@ class _Window:
             self.take("]")
             return
         while True:
+            for value in self._many():
+                self.number += 1
+                yield value
             self.number += 1
             yield self.value()
             if self.take(",]") == "]":
                 return
+
+    def _many(self) -> list[Any]:
+        """Read all features at once that the window holds whole, but for the last of them.
+
+        The text is cut where the last one seems to begin. Were that place inside of another value
+        or a text, what lies before would not be whole, and no list; then nothing is read. Where
+        that happens often (features within features), it is not tried any more.
+        """
+        if self._luck < 0:
+            return []
+        if not self._ended and len(self._text) - self._at < BLOCK:
+            self._more()
+        last = self._text.rfind(_LAST, self._at)
+        begins = max(last - _NEAR, self._at)
+        cut = _BEFORE.search(self._text, begins, last) if last >= 0 else None
+        if cut is None:
+            self._luck -= 1
+            return []
+        try:
+            values = json.loads(f"[{self._text[self._at : cut.start(1)]}]")
+        except (ValueError, RecursionError):
+            self._luck -= 1
+            return []
+        self._luck += 1
+        self._at = cut.end(1)
+        return values  # type: ignore[no-any-return]
 
     def value(self) -> Any:
         """Read one JSON value, the whole of which is brought into the window."""

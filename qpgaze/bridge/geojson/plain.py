@@ -1,0 +1,148 @@
+"""Features as QuPath writes most of them, made into objects a batch at a time.
+
+Nothing is decided here that :mod:`~qpgaze.bridge.geojson.features` would decide otherwise: a batch
+in which any feature is unusual is left to it as a whole.
+"""
+
+from __future__ import annotations
+
+from itertools import chain, starmap
+from typing import Any
+
+import numpy as np
+
+from qpgaze.bridge.geojson.features import (
+    BadFeature,
+    GeoJsonReport,
+    class_of,
+    measurements_of,
+    whole_number,
+)
+from qpgaze.bridge.geojson.shapes import read_shapes
+from qpgaze.bridge.geojson.words import (
+    DESCRIPTION_KEY,
+    FEATURE_KEYS,
+    FROM_TYPE,
+    GEOMETRY_KEYS,
+    PROPERTY_KEYS,
+    color_of,
+)
+from qpgaze.bridge.qpdata.identities import parse_texts, uuids
+from qpgaze.model import SlideObject
+
+_FEATURE = FEATURE_KEYS - {"nucleusGeometry"}
+_PROPERTIES = PROPERTY_KEYS - {"childObjects", "children", "object_type", "type", "colorRGB"}
+_NOTHING: dict[str, Any] = {}
+
+
+def plain_objects(features: list[Any], report: GeoJsonReport) -> list[SlideObject] | None:
+    """Make objects of features that all are plain: known words, an id each, no children, no nuclei.
+
+    Parameters
+    ----------
+    features : list of JSON values
+    report : GeoJsonReport
+        Filled where objects are made.
+
+    Returns
+    -------
+    list of SlideObject or None
+        One for each; None where one feature needs another look, or is to be refused.
+    """
+    if not _known_words(features, _FEATURE):
+        return None
+    properties = [feature.get("properties") for feature in features]
+    geometries = [feature.get("geometry") for feature in features]
+    if not _known_words(properties, _PROPERTIES) or not _known_words(geometries, GEOMETRY_KEYS):
+        return None
+    ids = _ids([feature.get("id") for feature in features])
+    columns = None if ids is None else _columns(properties, geometries, report)
+    if ids is None or columns is None:
+        return None
+    shapes, refused, mended = read_shapes(geometries)
+    if refused:
+        return None
+    report.mended.update(mended.values())
+    report.objects += len(features)
+    ellipses = [
+        geometry.get("isEllipse") is True and shape is not None and shape.area > 0
+        for geometry, shape in zip(geometries, shapes, strict=True)
+    ]
+    every = zip(ids, shapes, *columns[:-1], ellipses, *zip(*columns[-1], strict=True), strict=True)
+    return list(starmap(SlideObject, every))
+
+
+def _known_words(values: list[Any], words: frozenset[str]) -> bool:
+    """Tell whether all are JSON objects of known keys; most have the same in the same order."""
+    return set(map(type, values)) == {dict} and all(
+        words.issuperset(keys) for keys in set(map(tuple, values))
+    )
+
+
+def _ids(given: list[Any]) -> list[Any] | None:
+    """Parse ids, None where any is none."""
+    if set(map(type, given)) != {str} or set(map(len, given)) != {36}:
+        return None
+    text = "".join(given)
+    if not text.isascii():
+        return None
+    found, proper = parse_texts(np.frombuffer(text.encode("ascii"), np.uint8).reshape(-1, 36))
+    return uuids(found) if proper.all() else None
+
+
+def _columns(
+    properties: list[dict[str, Any]], geometries: list[dict[str, Any]], report: GeoJsonReport
+) -> list[Any] | None:
+    """Return the fields between shape and ellipse, in the order of an object's, and the planes."""
+    names = [p.get("name") for p in properties]
+    locks = [p.get("isLocked") for p in properties]
+    metadata = [p.get("metadata") or _NOTHING for p in properties]
+    types = [p.get("objectType", "annotation") for p in properties]
+    if (
+        not set(map(type, names)) <= {str, type(None)}
+        or not set(map(type, locks)) <= {bool, type(None)}
+        or set(map(type, metadata)) != {dict}
+        or not set(map(type, chain.from_iterable(map(dict.values, metadata)))) <= {str}
+        or set(map(type, types)) != {str}
+        or not FROM_TYPE.keys() - {"root"} >= set(types)
+    ):
+        return None
+    given = [p.get("color") for p in properties]
+    try:
+        classes = [class_of(p.get("classification"), report) for p in properties]
+        numbers = [measurements_of(p.get("measurements")) for p in properties]
+        planes = [_plane(g.get("plane")) for g in geometries]
+    except BadFeature:
+        return None
+    colors = [None if color is None else color_of(color) for color in given]
+    if any(color is None for color, one in zip(colors, given, strict=True) if one is not None):
+        return None
+    return [
+        [FROM_TYPE[kind] for kind in types],
+        classes,
+        colors,
+        names,
+        [texts.get(DESCRIPTION_KEY) for texts in metadata],
+        numbers,
+        [_without_description(texts) for texts in metadata],
+        [lock is True for lock in locks],
+        planes,
+    ]
+
+
+def _without_description(texts: dict[str, str]) -> dict[str, str]:
+    if DESCRIPTION_KEY in texts:
+        return {key: text for key, text in texts.items() if key != DESCRIPTION_KEY}
+    return texts if texts else {}
+
+
+def _plane(plane: Any) -> tuple[int, int, int]:
+    if not plane and (plane is None or type(plane) is dict):
+        return -1, 0, 0
+    if type(plane) is not dict:
+        raise BadFeature("its plane is no JSON object")
+    return (
+        whole_number(plane, "c", -1),
+        whole_number(plane, "z", 0),
+        whole_number(plane, "t", 0),
+    )
