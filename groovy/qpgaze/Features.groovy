@@ -298,7 +298,7 @@ final class Features {
             properties.put("color", parts(color))
         PathClass pathClass = object.getPathClass()
         if (pathClass != null && !pathClass.is(PathClass.NULL_CLASS))
-            properties.put("classification", [names: namesOf(pathClass), color: parts(pathClass.getColor())])
+            properties.put("classification", classification(pathClass))
         if (object.isLocked())
             properties.put("isLocked", true)
         MeasurementList list = object.getMeasurementList()
@@ -309,6 +309,14 @@ final class Features {
             properties.put("measurements", measurements)
         }
         return [type: (Object) "Feature", id: object.getID().toString(), geometry: geometry, properties: properties]
+    }
+
+    /** As QuPath's own GeoJSON and the store say it. */
+    private static Map<String, Object> classification(PathClass pathClass) {
+        List<String> names = namesOf(pathClass)
+        Map<String, Object> said = names.size() == 1 ? [name: (Object) names[0]] : [names: (Object) names]
+        said.put("color", parts(pathClass.getColor()))
+        return said
     }
 
     private static List<String> namesOf(PathClass pathClass) {

@@ -159,15 +159,15 @@ final class WireClient {
 
     private void subscribe(Map<String, Object> message) {
         Set<String> wanted = ["viewer", "events", "images"].findAll { message.get(it) } as Set<String>
-        // First, so that what happens right after the answer is not missed.
         topics = wanted
-        answer(message, [:])
         handler.clientsChanged()
         if (wanted.contains("viewer"))
             for (state in handler.states())
                 stream(schema.encode([type: "viewer", state: state]), true)
         if (wanted.contains("images"))
             stream(schema.encode([type: "images", images: handler.images()]), false)
+        // Last: what happens after the answer is missed by nobody, and comes after the keyframe.
+        answer(message, [:])
     }
 
     /** Put the parts of a change together; null while more is to come. */
