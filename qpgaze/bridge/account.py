@@ -1,11 +1,10 @@
-"""The account of a project: what was written when, and whether all of it is still there."""
+"""The account of a project: whether all that we wrote into it is still there."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,10 @@ from qpgaze.bridge.pending import IN_WINDOW, not_yet, pending_files, read_pendin
 from qpgaze.bridge.projects.holder import read_holder, who
 from qpgaze.bridge.projects.live import LiveProject
 from qpgaze.bridge.projects.opening import open_project
-from qpgaze.bridge.projects.qpproj import find_project_file
 from qpgaze.bridge.projects.uris import parse_uri
-from qpgaze.bridge.projects.writes import RECORDED, Write, read_writes
+from qpgaze.bridge.reading_notes import cut_ledger, data_from_backup
 from qpgaze.bridge.records import Operation, Record, has_details
-from qpgaze.errors import ProjectError, QpgazeError, SlideError
+from qpgaze.errors import QpgazeError, SlideError
 from qpgaze.model import SlideObject
 
 if TYPE_CHECKING:
@@ -29,118 +27,6 @@ if TYPE_CHECKING:
     from qpgaze.bridge.projects.protocol import Entry, Project
 
 Objects = Mapping[str, Sequence[SlideObject]]
-
-
-# -- log ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """One write.
-
-    Parameters
-    ----------
-    time_utc : str
-        ISO 8601.
-    op : str
-        A value of :class:`~qpgaze.bridge.records.Operation`; ``add_image``, ``add_class``; or what
-        a write was for that the ledger does not tell of: ``import``, ``collect``, ``set``,
-        ``relink``, ``rescue``, ``write``.
-    session : str
-        Id of the session that the objects came from; empty for images and classes.
-    entry, image : str
-        Id and name of the image; the name is empty where the project has none of that id.
-    method : str
-        What made the shapes.
-    count : int
-        Objects (images, classes, files) written.
-    classes : mapping of str to int
-        How many of which class.
-    """
-
-    time_utc: str
-    op: str
-    session: str = ""
-    entry: str = ""
-    image: str = ""
-    method: str = ""
-    count: int = 0
-    classes: Mapping[str, int] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the line as JSON values."""
-        return asdict(self)
-
-
-def log_project(path: str | PathLike[str]) -> list[LogLine]:
-    """List every write of ours into a project, oldest first.
-
-    Parameters
-    ----------
-    path : path
-        The project's folder or its ``.qpproj`` file.
-
-    Raises
-    ------
-    ProjectError
-        If there is no project, or the ledger is damaged.
-    """
-    file = find_project_file(Path(path))
-    names: dict[str, str] = {}
-    try:
-        with open_project(file, backend="embedded") as project:
-            names = {entry.id: entry.name for entry in project.entries}
-    except ProjectError:  # broken: the account is of use all the more
-        names = {}
-    writes = read_writes(file.parent)
-    told = {entry for write in writes if write.occasion == "collect" for entry in write.objects}
-    records = [
-        record
-        for record in Ledger.open(file).records
-        if not (record.op is Operation.COLLECT and record.entry in told)
-    ]
-    lines = [*_ledger_lines(records, names), *_write_lines(writes, names)]
-    return sorted(lines, key=lambda line: line.time_utc)
-
-
-def _write_lines(writes: Sequence[Write], names: Mapping[str, str]) -> Iterator[LogLine]:
-    """Tell of the writes what the ledger does not."""
-    for write in writes:
-        for entry, name in write.images.items():
-            yield LogLine(write.time_utc, "add_image", "", entry, name, "", 1)
-        for entry, counts in write.objects.items():
-            count = counts.added + counts.replaced + counts.removed
-            if write.occasion != RECORDED and (count or entry not in write.images):
-                op = write.occasion or "write"
-                name = names.get(entry, "")
-                yield LogLine(write.time_utc, op, "", entry, name, "", count, counts.classes)
-        data = any(path.endswith(".qpdata") for path in write.files)
-        if write.classes and not write.images and not data:
-            classes = dict.fromkeys(write.classes, 1)
-            yield LogLine(write.time_utc, "add_class", count=len(classes), classes=classes)
-        if write.occasion in ("relink", "rescue"):
-            yield LogLine(write.time_utc, write.occasion, count=len(write.files))
-
-
-def _ledger_lines(records: Sequence[Record], names: Mapping[str, str]) -> Iterator[LogLine]:
-    def alike(r: Record) -> tuple[str, str, str, str, str]:
-        return r.time_utc, r.op.value, r.session, r.entry, r.method
-
-    for (time_utc, op, session, entry, method), group in groupby(records, key=alike):
-        classes = Counter(record.class_name or "Unclassified" for record in group)
-        yield LogLine(
-            time_utc,
-            op,
-            session,
-            entry,
-            names.get(entry, ""),
-            method,
-            sum(classes.values()),
-            dict(classes),
-        )
-
-
-# -- verify ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -152,7 +38,8 @@ class Finding:
     kind : str
         ``unreadable``, ``lost``, ``moved``, ``duplicated``, ``no_image``, ``no_slide``,
         ``other_slide``; or, where it is no problem, ``changed``, ``slide_moved``, ``left_over``,
-        ``unsaved`` (open in a QuPath with changes that nobody saved).
+        ``unsaved`` (open in a QuPath with changes that nobody saved), ``cut`` (the ledger's end),
+        ``backup`` (data are gone, the version before was read).
     entry, image : str
         Id and name of the image; empty where it concerns none.
     object : str
@@ -232,6 +119,9 @@ def verify_project(
                 objects[entry.id] = entry.objects()
             except QpgazeError as error:
                 report.problems.append(_finding("unreadable", entry, str(error)))
+            report.remarks += [
+                _finding("backup", entry, note) for note in data_from_backup([entry])
+            ]
             _check_slide(entry, report)
             if progress:
                 progress(number, len(project.entries))
@@ -252,6 +142,7 @@ def _whole_ledger(
 ) -> Ledger:
     """Open the ledger and add what a cut write should have added, in memory only."""
     ledger = Ledger.open(folder)
+    report.remarks += [Finding("cut", "", "", "", note) for note in cut_ledger(ledger)]
     extra: list[Record] = []
     for file in pending_files(folder):
         extra += not_yet(settled(read_pending(file, entries), objects), ledger)

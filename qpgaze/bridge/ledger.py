@@ -52,11 +52,14 @@ class Ledger:
     path : Path
         The file, there or not.
     records : sequence of Record
+    cut : bool
+        The file ends in the middle of a line: a computer stopped while it was written.
     """
 
-    def __init__(self, path: Path, records: Sequence[Record]) -> None:
+    def __init__(self, path: Path, records: Sequence[Record], *, cut: bool = False) -> None:
         self.path = path
         self._records = list(records)
+        self.cut = cut
 
     @classmethod
     def open(cls, project: str | PathLike[str]) -> Ledger:
@@ -84,11 +87,11 @@ class Ledger:
         except OSError as error:
             raise ProjectError(f"{path} cannot be read: {error.strerror or error}.") from error
         lines = content.split(b"\n")
-        lines.pop()  # a line is whole once its line break is on the disk: this one was cut
+        rest = lines.pop()  # a line is whole once its line break is on the disk: this one was cut
         records = [
             parse_record(line, path, number) for number, line in enumerate(lines, 1) if line.strip()
         ]
-        return cls(path, records)
+        return cls(path, records, cut=bool(rest))
 
     @property
     def records(self) -> tuple[Record, ...]:

@@ -13,6 +13,7 @@ from qpgaze.bridge.pending import commit_recorded, open_ledger
 from qpgaze.bridge.projects.in_use import warnings_of_use
 from qpgaze.bridge.projects.live import note_windows
 from qpgaze.bridge.projects.opening import open_project
+from qpgaze.bridge.reading_notes import cut_ledger, data_from_backup
 from qpgaze.bridge.records import Operation, Record, has_details, records_of
 from qpgaze.errors import ProjectError, UsageError
 from qpgaze.model import SlideObject
@@ -119,6 +120,7 @@ def rollback_session(
         whole = _session_id(session, ledger, objects)
         _require_read(whole, ledger, unread)
         report = RollbackReport(str(project.path), project.backend, whole, dry_run)
+        report.notes += cut_ledger(ledger) + data_from_backup(entry for entry, _ in objects)
         report.notes += [f"Image {e.id} ('{e.name}') cannot be read: left out." for e in unread]
         records: list[Record] = []
         for entry, items in objects:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from qpgaze.cli.locks import break_lock_option, free_lock
-from qpgaze.cli.output import console, emit_json, json_option
+from qpgaze.cli.output import allow_host_option, console, emit_json, json_option
 from qpgaze.cli.project_account import log_, rollback, verify
 from qpgaze.cli.project_collect import collect
 from qpgaze.cli.project_geojson import import_
@@ -113,13 +113,13 @@ def add(
 @project.command()
 @click.argument("project_path", metavar="PROJECT", type=click.Path(path_type=Path))
 @backend_option
+@allow_host_option
 @json_option
-def show(project_path: Path, backend: Any, as_json: bool) -> None:
+def show(project_path: Path, backend: Any, allow_hosts: tuple[str, ...], as_json: bool) -> None:
     """Say what PROJECT holds: images, objects by class, whether slides are in place."""
-    from qpgaze.bridge import open_project
+    from qpgaze.workflows.show import project_facts
 
-    with open_project(project_path, backend=backend) as opened:
-        facts = _facts(opened)
+    facts = project_facts(project_path, backend=backend, allow_hosts=allow_hosts)
     if as_json:
         emit_json("project show", facts)
     else:
@@ -162,49 +162,6 @@ def _only_entry(opened: Project) -> Entry:
     return opened.entries[0]
 
 
-def _facts(opened: Project) -> dict[str, Any]:
-    return {
-        "project": str(opened.path),
-        "backend": opened.backend,
-        "backend_reason": opened.backend_reason,
-        "classes": [{"name": k, "color": f"#{v:06x}"} for k, v in opened.classes.items()],
-        "images": [_image_facts(entry) for entry in opened.entries],
-    }
-
-
-def _image_facts(entry: Entry) -> dict[str, Any]:
-    """Say what is known of one image; what cannot be read of it is said, not fatal."""
-    from collections import Counter
-
-    from qpgaze import QpgazeError
-
-    facts: dict[str, Any] = {
-        "id": entry.id,
-        "name": entry.name,
-        "uris": list(entry.uris),
-        "metadata": dict(entry.metadata),
-        "width_px": entry.width_px,
-        "height_px": entry.height_px,
-        "pixel_size_um": entry.pixel_size_um,
-        "objects": None,
-        "by_class": {},
-        "slide": None,
-        "problems": [],
-    }
-    try:
-        objects = entry.objects()
-    except QpgazeError as error:
-        facts["problems"].append(str(error))
-    else:
-        facts["objects"] = len(objects)
-        facts["by_class"] = dict(Counter(o.class_name or "Unclassified" for o in objects))
-    try:
-        facts["slide"] = str(entry.image_path())
-    except QpgazeError as error:
-        facts["problems"].append(str(error))
-    return facts
-
-
 def _print(facts: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
@@ -240,3 +197,5 @@ def _print(facts: dict[str, Any]) -> None:
     for image in facts["images"]:
         for problem in image["problems"]:
             click.echo(f"Image {image['id']}: {problem}")
+    for note in facts["notes"]:
+        click.echo(f"Note: {note}")

@@ -14,7 +14,8 @@ from qpgaze.cli.output import console, emit_json, json_option, progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qpgaze.bridge.account import Finding, LogLine, VerifyReport
+    from qpgaze.bridge.account import Finding, VerifyReport
+    from qpgaze.bridge.account_log import LogLine
     from qpgaze.bridge.rollback import RollbackReport
 
 _backend_option = click.option(
@@ -53,6 +54,8 @@ _KINDS = {
     "changed": "Changed",
     "slide_moved": "Slide moved",
     "left_over": "Left over",
+    "cut": "Ledger",
+    "backup": "Older data",
     "unsaved": "Not saved",
 }
 
@@ -62,15 +65,20 @@ _KINDS = {
 @json_option
 def log_(project_path: Path, as_json: bool) -> None:
     """List every write of qpgaze into PROJECT, oldest first."""
-    from qpgaze.bridge.account import log_project
+    from qpgaze.bridge.account_log import log_project
+    from qpgaze.bridge.reading_notes import notes_of_reading
 
-    lines = log_project(project_path)
+    lines, notes = log_project(project_path), notes_of_reading(project_path)
     if as_json:
-        emit_json("project log", {"writes": [line.to_json() for line in lines]})
-    elif not lines:
-        click.echo("Nothing was written into this project by qpgaze.")
-    else:
+        writes = [line.to_json() for line in lines]
+        emit_json("project log", {"writes": writes, "notes": notes})
+        return
+    if lines:
         _show_log(lines)
+    else:
+        click.echo("Nothing was written into this project by qpgaze.")
+    for note in notes:
+        console().print(f"Note: {note}", markup=False)
 
 
 def _show_log(lines: Sequence[LogLine]) -> None:

@@ -15,6 +15,7 @@ from qpgaze.bridge.objects import fixation_objects, label_object
 from qpgaze.bridge.pending import commit_recorded, open_ledger
 from qpgaze.bridge.projects.in_use import warnings_of_use
 from qpgaze.bridge.projects.live import note_windows
+from qpgaze.bridge.reading_notes import cut_ledger, data_from_backup
 from qpgaze.errors import CoverageError, UsageError
 from qpgaze.session import open_session
 from qpgaze.workflows.labels import (
@@ -221,14 +222,15 @@ def _write(
 ) -> tuple[list[ImageReport], list[str]]:
     """Write what is new, all images together or none, and remember it in the ledger.
 
-    Returns what became of each image, and warnings of a QuPath that has some open.
+    Returns what became of each image, and warnings: of a QuPath that has some open, or of what
+    could not be read as it should.
     """
     ledger = open_ledger(project)
     # Every image is looked up before anything is staged: one that is not there stops it all.
     entries = _entries_for(project, list(wanted), image)
     reports: list[ImageReport] = []
     records: list[Record] = []
-    warnings: list[str] = []
+    warnings = cut_ledger(ledger) + data_from_backup(entries.values())
     for identity, labels in wanted.items():
         entry = entries[identity]
         objects = _make_objects(labels, pixel_size_of(entry))
@@ -238,7 +240,7 @@ def _write(
     if records:
         classes = {record.class_name: None for record in records if record.class_name}
         project.add_classes(classes)
-        warnings = warnings_of_use(project, {record.entry for record in records})
+        warnings += warnings_of_use(project, {record.entry for record in records})
         commit_recorded(project, ledger, records)
     return reports, warnings
 

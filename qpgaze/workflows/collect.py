@@ -25,6 +25,7 @@ from qpgaze.bridge.projects.in_use import warnings_of_use
 from qpgaze.bridge.projects.live import note_windows
 from qpgaze.bridge.projects.lock import writer_lock
 from qpgaze.bridge.projects.qpproj import entry_id, find_project_file, parse_project
+from qpgaze.bridge.reading_notes import cut_ledger, data_from_backup
 from qpgaze.errors import ProjectError, QpgazeError, UsageError
 from qpgaze.workflows.collect_report import (
     CollectedCopy,
@@ -93,6 +94,7 @@ def collect_projects(
         _refuse_itself(project, others)
         report = CollectReport(str(project.path), dry_run)
         ledger = Ledger.open(folder) if dry_run else open_ledger(project)
+        report.notes += cut_ledger(ledger) + data_from_backup(project.entries)
         shelf = SessionShelf(folder)
         work = _Collecting(project, ledger, choices)
         try:
@@ -105,7 +107,7 @@ def collect_projects(
                     for session in session_folders(other.path.parent)
                 ]
                 report.copies.append(found)
-            report.notes = warnings_of_use(project, _changed(report))
+            report.notes += warnings_of_use(project, _changed(report))
             if not dry_run:
                 work.write()
                 report.notes += note_windows(project)
@@ -161,6 +163,7 @@ class _Collecting:
         records: dict[str, list[Record]] = {}
         for record in ledger.records:
             records.setdefault(record.entry, []).append(record)
+        found.notes += cut_ledger(ledger) + data_from_backup(other.entries)
         self._take_classes(other, found)
         matches = match_images(self.project.entries, other.entries)
         said = _said_once(self.project, other) if matches.pairs else {}

@@ -15,6 +15,7 @@ from qpgaze.bridge.objects import refined_object
 from qpgaze.bridge.pending import commit_recorded, open_ledger
 from qpgaze.bridge.projects.in_use import warnings_of_use
 from qpgaze.bridge.projects.live import note_windows
+from qpgaze.bridge.reading_notes import cut_ledger, data_from_backup
 from qpgaze.errors import CoverageError, RefineError, SessionError
 from qpgaze.refine import DEFAULT_METHOD, refine_labels
 from qpgaze.session import open_session, sessions_dir
@@ -131,6 +132,7 @@ def refine_project(
         places = [sessions_dir(project.path.parent), *_existing(sessions)]
         labels = _labels_of_sessions(needed, places, ivt, rules)
         report = RefineReport(str(project.path), project.backend, method, [])
+        report.notes += cut_ledger(ledger) + data_from_backup(entry for entry, _ in work)
         records: list[Record] = []
         total, done = sum(len(ours) for _, ours in work), 0
         for entry, ours in work:

@@ -13,7 +13,8 @@ import pytest
 import shapely
 
 from qpgaze import keys
-from qpgaze.bridge.account import log_project, verify_project
+from qpgaze.bridge.account import verify_project
+from qpgaze.bridge.account_log import log_project
 from qpgaze.bridge.ancestor import last_common_version
 from qpgaze.bridge.ledger import Ledger
 from qpgaze.cli.app import run

@@ -18,7 +18,8 @@ from PIL import Image
 
 from qpgaze import keys
 from qpgaze.bridge import Ledger, create_project, open_project
-from qpgaze.bridge.account import log_project, verify_project
+from qpgaze.bridge.account import verify_project
+from qpgaze.bridge.account_log import log_project
 from qpgaze.bridge.ledger import Operation, Standing, records_of
 from qpgaze.bridge.pending import commit_recorded, open_ledger, pending_files
 from qpgaze.bridge.projects.protocol import Project

@@ -102,6 +102,11 @@ class FolderEntry(EntryFields):
         """Where the version before is kept, by QuPath and by us."""
         return self.data_path.with_name("data.qpdata.bkp")
 
+    @property
+    def from_backup(self) -> bool:
+        """Whether the data are gone and the version before stands in, as in QuPath."""
+        return not self.data_path.exists() and self.backup_path.is_file()
+
     def image_path(self) -> Path:
         """Return the image as a local file; see the protocol."""
         uri = self._project.raw.get("uri")
@@ -298,7 +303,7 @@ class FolderEntry(EntryFields):
         elif not content:
             raise UnsupportedDataError(
                 f"The data of image '{self.name}' ({self.data_path}) are empty: a save was cut.",
-                hint="QuPath may have kept the version before in data.qpdata.bkp beside it.",
+                hint="'qpgaze project rescue' brings back the version before, if one was kept.",
             )
         return content, snapshot
 
