@@ -45,7 +45,7 @@ def test_verbs_that_only_read_say_it(hurt: Any, capsys: pytest.CaptureFixture[st
             "rollback",
             project,
             "--session",
-            str(open_session(hurt.session).id),
+            session,
             "--dry-run",
         ),
     ):
