@@ -152,7 +152,9 @@ def test_a_stuck_client_loses_old_views_and_delays_nobody(peer: Any, client: Wir
     client.subscribe(viewer=True)
     subscribe = b'{"type":"subscribe","id":1,"viewer":true,"events":true}'
     with Raw(peer, hello(peer, "stuck"), subscribe, small=True) as raw:
-        assert [raw.hear()["type"] for _ in range(2)] == ["welcome", "ok"]
+        assert raw.hear()["type"] == "welcome"
+        while raw.hear()["type"] != "ok":
+            continue
         sent, lost = 1000, 0
         while lost < 1000:
             peer.show(sent, sent + 4000)

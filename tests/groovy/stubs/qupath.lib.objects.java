@@ -4,6 +4,7 @@ import java.util.Collection;
 import java.util.UUID;
 import qupath.lib.measurements.MeasurementList;
 import qupath.lib.objects.classes.PathClass;
+import qupath.lib.objects.hierarchy.PathObjectHierarchy;
 import qupath.lib.roi.interfaces.ROI;
 
 public abstract class PathObject {
@@ -39,6 +40,12 @@ public class PathObjects {
     public static native PathObject createDetectionObject(ROI roi, PathClass pathClass, MeasurementList list);
     public static native PathObject createTileObject(ROI roi, PathClass pathClass, MeasurementList list);
     public static native PathObject createCellObject(ROI roi, ROI nucleus, PathClass pathClass, MeasurementList list);
+}
+
+public class PathObjectTools {
+    private PathObjectTools() {}
+    public static native Collection<PathObject> getObjectsForLocation(PathObjectHierarchy hierarchy, double x, double y,
+                                                                      int z, int t, double vertexDistance);
 }
 
 public class PathAnnotationObject extends PathObject {}

@@ -3,6 +3,7 @@ package qupath.lib.roi.interfaces;
 public interface ROI {
     java.awt.Shape getShape();
     boolean isEmpty();
+    boolean isArea();
     double getArea();
     double getCentroidX();
     double getCentroidY();
