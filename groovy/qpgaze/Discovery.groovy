@@ -2,6 +2,8 @@ package qpgaze
 
 import groovy.transform.CompileStatic
 
+import javax.crypto.Mac
+import javax.crypto.spec.SecretKeySpec
 import java.nio.channels.FileChannel
 import java.nio.file.AtomicMoveNotSupportedException
 import java.nio.file.FileSystems
@@ -51,6 +53,13 @@ final class Discovery {
         byte[] secret = new byte[32]
         new SecureRandom().nextBytes(secret)
         return Base64.getUrlEncoder().withoutPadding().encodeToString(secret)
+    }
+
+    /** What only an end that knows the token can answer to a nonce; as qpgaze.wire.discovery says. */
+    static String proofOf(String token, String nonce) {
+        Mac mac = Mac.getInstance("HmacSHA256")
+        mac.init(new SecretKeySpec(token.getBytes(StandardCharsets.UTF_8), "HmacSHA256"))
+        return mac.doFinal(nonce.getBytes(StandardCharsets.UTF_8)).encodeHex().toString()
     }
 
     /** Write it whole, never readable by others, not even for a moment. */

@@ -214,9 +214,12 @@ final class WireServer implements AutoCloseable {
             Map<String, Object> hello = goodHello(first, busy)
             WireClient client = new WireClient(this, handler, schema, socket, lines, clock,
                 "${hello.get('client')} ${number}".toString())
-            socket.getOutputStream().write(schema.encode([
-                type: "welcome", version: schema.version, t_us: now(), pid: ProcessHandle.current().pid(),
-                software: software.hook, qupath: software.qupath, viewer_keyframe_us: KEYFRAME_US]))
+            Map<String, Object> welcome = [
+                type: (Object) "welcome", version: schema.version, t_us: now(), pid: ProcessHandle.current().pid(),
+                software: software.hook, qupath: software.qupath, viewer_keyframe_us: KEYFRAME_US]
+            if (hello.containsKey("nonce")) // whoever answers on this port has to know the token, too
+                welcome.put("proof", Discovery.proofOf(token, (String) hello.get("nonce")))
+            socket.getOutputStream().write(schema.encode(welcome))
             clients.add(client)
             client.start()
             log.info("qpgaze: {} is connected", client.name)

@@ -7,6 +7,7 @@ by its process, and where the process number was given to another one, by its po
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import re
@@ -113,6 +114,22 @@ def discovery_folders(
 def new_token() -> str:
     """Return a token that nobody can guess."""
     return secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+def proof_of(token: str, nonce: str) -> str:
+    """Return what only an end that knows the token can answer to a nonce.
+
+    Parameters
+    ----------
+    token, nonce : str
+
+    Returns
+    -------
+    str
+        HMAC-SHA256, hexadecimal.
+    """
+    key, said = token.encode("utf-8", "surrogatepass"), nonce.encode("utf-8", "surrogatepass")
+    return hmac.new(key, said, "sha256").hexdigest()
 
 
 def write_hook_file(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
+import secrets
 import socket
 import time
 from contextlib import suppress
 
 from qpgaze.errors import WireError
 from qpgaze.wire.channel import first_line, no_delay
-from qpgaze.wire.discovery import START_QUPATH, HookFile, version_mismatch
+from qpgaze.wire.discovery import START_QUPATH, HookFile, proof_of, version_mismatch
 from qpgaze.wire.lines import LineSplitter
 from qpgaze.wire.schema import VERSION, Message, decode, encode
 
@@ -42,10 +44,11 @@ def greet(
             code="stale",
         ) from error
     splitter = LineSplitter()
+    nonce = secrets.token_urlsafe(24)
     hello = {"type": "hello", "version": VERSION, "token": hook.token, "client": name}
     try:
         no_delay(sock)
-        sock.sendall(encode({**hello, "software": software}, "client"))
+        sock.sendall(encode({**hello, "software": software, "nonce": nonce}, "client"))
         line, rest = first_line(sock, splitter, until - time.monotonic())
         answer = decode(line, "hook")
         if answer["type"] == "refused":
@@ -54,6 +57,9 @@ def greet(
             raise WireError(f"Expected a welcome, but '{answer['type']}' came.", code="malformed")
         if answer["version"] != VERSION:
             raise version_mismatch(answer["version"], answer.get("software", ""))
+        proof = str(answer.get("proof", "")).encode("utf-8", "surrogatepass")
+        if not hmac.compare_digest(proof, proof_of(hook.token, nonce).encode("ascii")):
+            raise WireError("it does not know the token", code="malformed")
     except (OSError, WireError) as error:
         with suppress(OSError):
             sock.close()

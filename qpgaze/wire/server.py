@@ -23,7 +23,7 @@ from qpgaze.errors import WireError
 from qpgaze.viewing import ViewerState
 from qpgaze.viewing_json import viewer_state_to_json
 from qpgaze.wire.channel import first_line, no_delay, now_us
-from qpgaze.wire.discovery import HookFile, new_token, write_hook_file
+from qpgaze.wire.discovery import HookFile, new_token, proof_of, write_hook_file
 from qpgaze.wire.lines import QUEUED_LINES, TOO_LONG, LineSplitter
 from qpgaze.wire.schema import VERSION, Message, decode, encode
 from qpgaze.wire.serving import Client, Handler
@@ -240,6 +240,8 @@ class WireServer:
                 "qupath": self._qupath,
                 "viewer_keyframe_us": self._keyframe_us,
             }
+            if "nonce" in hello:
+                welcome["proof"] = proof_of(self._token, hello["nonce"])
             sock.sendall(encode(welcome, "hook"))
         except WireError as refused:
             log.warning("Connection %d was refused: %s", number, refused.message)

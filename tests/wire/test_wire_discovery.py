@@ -15,7 +15,7 @@ import pytest
 
 from qpgaze.errors import WireError
 from qpgaze.wire import StandIn, connect, discovery_folders, find_hooks
-from qpgaze.wire.discovery import process_runs, read_hook_file, write_hook_file
+from qpgaze.wire.discovery import process_runs, proof_of, read_hook_file, write_hook_file
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,22 @@ def test_a_file_whose_port_is_closed_is_stale(folder: Path) -> None:
     assert caught.value.code == "stale"
 
 
-@pytest.mark.parametrize("answer", [b"SSH-2.0\r\n", b"", b'{"type":"bye"}\n'])
+WELCOME = b'{"type":"welcome","version":1,"t_us":1,"pid":1}\n'
+GUESSED = WELCOME.replace(b"}", b',"proof":"%s"}' % proof_of("guessed", "x").encode("ascii"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0\r\n",
+        b"",
+        b'{"type":"bye"}\n',
+        WELCOME,
+        GUESSED,
+        WELCOME[:-2] + b',"proof":"\xc3\xa4"}\n',
+    ],
+    ids=["ssh", "nothing", "bye", "no proof", "guessed proof", "no hexadecimal"],
+)
 def test_another_program_on_the_port_is_recognised(folder: Path, answer: bytes) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -112,6 +127,13 @@ def test_another_program_on_the_port_is_recognised(folder: Path, answer: bytes) 
             connect(hook, name="recorder")
         thread.join()
     assert caught.value.code == "stale"
+
+
+def test_the_proof_is_hmac_sha256() -> None:
+    # By another implementation; the hook computes the same in tests/groovy.
+    assert proof_of("token", "nonce") == (
+        "7d42e0efff6175e87513ed657d653d6f7574437346e94ac9970393be1baf3e12"
+    )
 
 
 def test_a_token_of_an_earlier_start_is_refused(folder: Path, qupath: StandIn) -> None:
