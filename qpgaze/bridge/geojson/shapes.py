@@ -94,10 +94,13 @@ def _plain_polygons(
     if not rings:
         return every
     points = list(chain.from_iterable(rings))
-    if set(map(type, points)) != {list} or set(map(len, points)) != {2}:
+    try:
+        flat = list(chain.from_iterable(points))
+        paired = set(map(len, points)) == {2}
+    except TypeError:  # a point that is a number, say
         return every
-    flat = list(chain.from_iterable(points))
-    if not set(map(type, flat)) <= {int, float}:
+    # A text or an object in a point's place yields texts here.
+    if not paired or not set(map(type, flat)) <= {int, float}:
         return every
     try:
         corners = np.array(flat, dtype=np.float64).reshape(-1, 2)

@@ -6,7 +6,8 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 SHAPES = frozenset({"Point", "MultiPoint", "LineString", "Polygon", "MultiPolygon"})
 """Shapes that every QuPath keeps as they are. A MultiLineString comes back joined: one object a
 piece. A collection has no counterpart."""
+
+_TYPES = [shapely.GeometryType[name.upper()] for name in sorted(SHAPES)]
 
 AREAS = frozenset({"Polygon", "MultiPolygon"})
 """What a nucleus may be."""
@@ -42,10 +45,34 @@ def check_objects(objects: Sequence[SlideObject]) -> None:
         measurement or key cannot be kept; if it is a TMA core.
     """
     _check_shapes(objects)
+    if _all_plain(objects):
+        return
     for item in objects:
         if item.kind not in KINDS:
             raise _refused(item, _wrong_kind(item.kind))
         _check_fields(item)
+
+
+def _all_plain(objects: Sequence[SlideObject]) -> bool:
+    """Tell whether no object can be refused for its fields, looked at a field at a time.
+
+    Most objects share a few kinds, classes and keys; False only says that each needs a look.
+    """
+    classes = {item.class_name for item in objects}
+    colors = {item.color for item in objects}
+    keys = {key for found in {tuple(item.metadata) for item in objects} for key in found}
+    names = {name for found in {tuple(item.measurements) for item in objects} for name in found}
+    texts = set(map(type, chain.from_iterable(item.metadata.values() for item in objects)))
+    values = list(chain.from_iterable(item.measurements.values() for item in objects))
+    return (
+        {item.kind for item in objects} <= KINDS - {"cell"}
+        and all(item.nucleus is None and not item.missing for item in objects)
+        and all(name is None or _CLASS_NAME.fullmatch(name) for name in classes)
+        and all(color is None or 0 <= color <= 0xFFFFFF for color in colors)
+        and texts | set(map(type, keys | names)) <= {str}
+        and set(map(type, values)) <= {float}
+        and not np.isinf(np.array(values, dtype=np.float64)).any()
+    )
 
 
 def settle_replacements(
@@ -125,10 +152,12 @@ def _check_shapes(objects: Sequence[SlideObject]) -> None:
     """Refuse shapes, and nuclei, that are none or no proper ones."""
     if not objects:
         return
-    _check_sound(objects, [item.geometry for item in objects], "shape")
+    shapes = _check_sound(objects, [item.geometry for item in objects], "shape")
+    unknown = ~np.isin(shapely.get_type_id(shapes), _TYPES)
+    if unknown.any():
+        item = objects[int(np.argmax(unknown))]
+        raise _refused(item, f"QuPath has no {item.geometry.geom_type}")
     for item in objects:
-        if item.geometry.geom_type not in SHAPES:
-            raise _refused(item, f"QuPath has no {item.geometry.geom_type}")
         if item.is_ellipse and not _has_area(item.geometry):
             raise _refused(item, "an ellipse needs a width and a height")
     cells = [item for item in objects if item.nucleus is not None]
@@ -140,7 +169,8 @@ def _check_shapes(objects: Sequence[SlideObject]) -> None:
             raise _refused(item, f"its nucleus is a {item.nucleus.geom_type}, which is no area")
 
 
-def _check_sound(objects: Sequence[SlideObject], given: Sequence[object], what: str) -> None:
+def _check_sound(objects: Sequence[SlideObject], given: Sequence[object], what: str) -> Any:
+    """Refuse shapes that are none; returns them as an array."""
     shapes = np.array(given, dtype=object)
     with np.errstate(invalid="ignore"):  # bounds of nothing are NaN; older GEOS warns of it
         bounds = shapely.bounds(shapes)
@@ -152,6 +182,7 @@ def _check_sound(objects: Sequence[SlideObject], given: Sequence[object], what: 
     ):
         if bad.any():
             raise _refused(objects[int(np.argmax(bad))], f"its {what} {how}")
+    return shapes
 
 
 def _check_fields(item: SlideObject) -> None:

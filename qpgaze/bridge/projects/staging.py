@@ -58,6 +58,8 @@ class Staging:
         return self._all
 
     def _has(self, identity: UUID) -> bool:
+        if self._all is None and not self._base and not self._added:
+            return False
         if self._all is None and isinstance(self._base, HeldObjects):
             return identity in self._added or self._base.has(identity)
         return identity in self._now
@@ -166,15 +168,18 @@ class Staging:
         ProjectError
             If an object cannot be kept by QuPath, or its parent is missing.
         """
-        fresh: dict[UUID, SlideObject] = {}
-        for item in objects:
-            if item.id in fresh or self._has(item.id):
-                raise ConflictError(
-                    f"The image already has an object {item.id}; nothing was staged.",
-                    hint="Replace it instead.",
-                )
-            fresh[item.id] = item
-        check_objects(list(fresh.values()))
+        items = list(objects)
+        fresh = {item.id: item for item in items}
+        if len(fresh) < len(items) or any(map(self._has, fresh)):
+            seen: set[UUID] = set()
+            for item in items:
+                if item.id in seen or self._has(item.id):
+                    raise ConflictError(
+                        f"The image already has an object {item.id}; nothing was staged.",
+                        hint="Replace it instead.",
+                    )
+                seen.add(item.id)
+        check_objects(items)
         ordered = self._parents_first(fresh)
         batch = self._batch()
         if batch.remove and any(identity in batch.remove for identity in ordered):
