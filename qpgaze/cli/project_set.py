@@ -34,6 +34,12 @@ IMAGE_TYPES = {
     type=click.Choice(list(IMAGE_TYPES)),
     help="What QuPath takes the image for.",
 )
+@click.option(
+    "--stains",
+    metavar="JSON",
+    help="Colour deconvolution stains of a brightfield image, as QuPath's command "
+    "setColorDeconvolutionStains takes them; 'default' for QuPath's own.",
+)
 @click.option("--thumbnail", is_flag=True, help="Make the thumbnail anew from the slide.")
 @click.option(
     "--backend",
@@ -51,6 +57,7 @@ def set_(
     meta: tuple[str, ...],
     tag: tuple[str, ...],
     image_type: str | None,
+    stains: str | None,
     thumbnail: bool,
     backend: Any,
     break_lock: bool,
@@ -68,7 +75,8 @@ def set_(
         pairs[key] = value or None
     if patient is not None:
         pairs[keys.PATIENT] = patient or None
-    if not (pairs or tag or thumbnail) and description is None and image_type is None:
+    given = (description, image_type, stains)
+    if not (pairs or tag or thumbnail) and all(one is None for one in given):
         raise click.UsageError("Say what to set, for example --patient P07.")
     free_lock(project_path, break_lock)
     with open_project(project_path, mode="r+", backend=backend) as opened:
@@ -81,6 +89,8 @@ def set_(
             entry.set_tags(tag)
         if image_type is not None:
             entry.set_image_type(IMAGE_TYPES[image_type])
+        if stains is not None:
+            entry.set_stains(None if stains == "default" else stains)
         if thumbnail:
             entry.refresh_thumbnail()
         commit_for(opened, "set")

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qpgaze.bridge import create_project, open_project
+from qpgaze.bridge.projects.codec import ImageOfData
+from qpgaze.bridge.projects.paquo_store import PaquoCodec
 from qpgaze.bridge.qpdata import read_qpdata
 from qpgaze.bridge.qpdata.opening import read_opening, set_image_type
+from qpgaze.bridge.qpdata.stains import BRIGHTFIELD, set_stains
 from qpgaze.cli.app import run
 from qpgaze.errors import ProjectError, UnsupportedDataError, UsageError
 from qpgaze.model import SlideObject
@@ -80,6 +84,119 @@ def test_the_image_type_changes_and_nothing_else(
             opened.entry("1").set_image_type("H&E")
         with pytest.raises(UsageError, match="key"):
             opened.entry("1").set_metadata({" ": "x"})
+
+
+STAINS = (
+    '{"Name": "ours", "Stain 1": "Hematoxylin", "Values 1": "0.65 0.70 0.29", "Stain 2": "Eosin", '
+    '"Values 2": "0.2 0.8 0.56", "Background": "243 240 241"}'
+)
+
+
+def test_stains_are_set_and_follow_the_type(
+    project: Path, backend: str, make_object: Callable[..., SlideObject]
+) -> None:
+    file = project / "data" / "1" / "data.qpdata"
+    before = file.read_bytes()
+    with open_project(project, mode="r+", backend=backend) as opened:
+        entry = opened.entry("1")
+        was = entry.stains  # QuPath's own file says its defaults, ours leaves them to QuPath
+        entry.set_stains(STAINS)
+        assert json.loads(entry.stains or "")["Name"] == "ours"
+        opened.commit()
+        assert json.loads(entry.stains or "")["Values 1"] == "0.65 0.7 0.29"
+        entry.set_stains(STAINS)
+        entry.add([make_object(1)])
+        opened.commit()
+        entry.remove([make_object(1).id])
+        entry.set_stains(was)
+        opened.commit()
+        if backend == "embedded":
+            assert file.read_bytes() == before
+        entry.set_stains(STAINS)
+        entry.set_image_type("BRIGHTFIELD_H_DAB")
+        opened.commit()
+        assert json.loads(entry.stains or "")["Name"] == "ours"
+        # QuPath does not read stains of an image that is not brightfield.
+        entry.set_image_type("FLUORESCENCE")
+        opened.commit()
+        assert entry.stains is None
+        with pytest.raises(UsageError, match="not brightfield"):
+            entry.set_stains(STAINS)
+    assert read_qpdata(file.read_bytes()).image_type == "FLUORESCENCE"
+
+
+@pytest.mark.qupath
+def test_qupath_reads_the_stains(project: Path, picture: Path, qupath: str) -> None:
+    codec = PaquoCodec()
+    builder = {"builderType": "uri", "uri": picture.as_uri(), "args": []}
+    image = ImageOfData(builder, "UNSET", qupath, picture)
+
+    def stains_in_qupath() -> str | None:
+        data = (project / "data" / "1" / "data.qpdata").read_bytes()
+        java = codec._java
+        with java.quiet("QuPath cannot read it"):
+            read = java.image_data(data, image)
+            found = read.getColorDeconvolutionStains()
+            read.getServer().close()
+        return None if found is None else str(found.getName())
+
+    with open_project(project, mode="r+", backend="embedded") as opened:
+        opened.entry("1").set_stains(STAINS)
+        opened.commit()
+        assert "ours" in (stains_in_qupath() or "")
+        opened.entry("1").set_image_type("FLUORESCENCE")
+        opened.commit()
+        assert stains_in_qupath() is None
+        opened.entry("1").set_image_type("BRIGHTFIELD_H_DAB")
+        opened.commit()
+        assert "H-DAB default" in (stains_in_qupath() or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("{", "no JSON"),
+        ("[]", "no JSON object"),
+        ({"Background": None}, "no text"),
+        ({"Name": "a\nb"}, "one line"),
+        ({"Values 1": "0.1 0.2"}, "three numbers"),
+        ({"Values 1": "0 0 0"}, "too small"),
+        ({"Values 1": "nan 1 1"}, "three numbers"),
+        ({"Background": "0 0 255"}, "too small"),
+        ({"Stain 3": "Residual"}, "third stain"),
+        ({"More": "x"}, "it has 'More'"),
+        ({"Name": "x" * 20_000}, "too long"),
+    ],
+)
+def test_stains_that_qupath_would_choke_on_are_refused(
+    project: Path, backend: str, change: Any, words: str
+) -> None:
+    text = change if isinstance(change, str) else json.dumps({**json.loads(STAINS), **change})
+    with (
+        open_project(project, mode="r+", backend=backend) as opened,
+        pytest.raises(UsageError, match=words),
+    ):
+        opened.entry("1").set_stains(text)
+
+
+@pytest.mark.parametrize("name", ["v0.3.2", "v0.5.1tma", "c_all_roi_kinds", "b3_no_objects"])
+def test_stains_of_real_data_come_and_go(name: str) -> None:
+    data = (REAL / f"{name}.qpdata").read_bytes()
+    before = read_qpdata(data)
+    if before.image_type not in BRIGHTFIELD:
+        with pytest.raises(UsageError, match="not brightfield"):
+            set_stains(data, STAINS)
+        return
+    made = set_stains(data, STAINS)
+    after = read_qpdata(made)
+    assert [str(one) for one in after.objects] == [str(one) for one in before.objects]
+    assert json.loads(after.stains or "")["Name"] == "ours"
+    assert set_stains(made, STAINS) == made
+    plain = set_stains(made, None)
+    assert read_qpdata(plain).stains is None
+    assert set_stains(data, None) == plain
+    fluorescent = set_image_type(data, "FLUORESCENCE")
+    assert read_qpdata(fluorescent).stains is None
 
 
 def test_nothing_is_written_without_commit(

@@ -36,6 +36,7 @@ class EntryFields:
         self._pairs: dict[str, str | None] = {}
         self._tags: tuple[str, ...] | None = None
         self._type: str | None = None
+        self._stains: tuple[str | None] | None = None
         self._thumbnail: bytes | None = None
 
     @property
@@ -83,6 +84,8 @@ class EntryFields:
     @property
     def stains(self) -> str | None:
         """Colour deconvolution stains as JSON text; None where QuPath's defaults hold."""
+        if self._stains is not None:
+            return self._stains[0]
         from qpgaze.bridge.qpdata.opening import read_opening
 
         return None if self.facts is not None else read_opening(self.data_now()).stains
@@ -113,6 +116,31 @@ class EntryFields:
             self.new_image_type = image_type
         elif image_type != self.image_type:
             self._type = image_type
+
+    def set_stains(self, stains: str | None) -> None:
+        """Stage colour deconvolution stains, JSON text; None: QuPath's defaults."""
+        from qpgaze.bridge.qpdata.stains import BRIGHTFIELD, check_stains
+
+        self._project.require_writable()
+        if stains is not None:
+            stains = check_stains(stains)
+            if self.image_type not in BRIGHTFIELD:
+                raise UsageError(
+                    f"An image of type {self.image_type} has no stains: it is not brightfield.",
+                    hint="Set the image's type first (--type h-e or h-dab).",
+                )
+        self._stains = (stains,)
+
+    def header_now(self, content: bytes) -> bytes:
+        """Return the image's data with the type and the stains that are staged."""
+        from qpgaze.bridge.qpdata.opening import set_image_type
+        from qpgaze.bridge.qpdata.stains import set_stains
+
+        if self._type is not None:
+            content = set_image_type(content, self._type)
+        if self._stains is not None:
+            content = set_stains(content, self._stains[0])
+        return content
 
     def refresh_thumbnail(self) -> None:
         """Stage a thumbnail made anew from the slide."""

@@ -144,9 +144,13 @@ class FolderEntry(EntryFields):
 
     @property
     def dirty(self) -> bool:
-        """Whether its objects, its type or its thumbnail are to change."""
+        """Whether its objects, its type, its stains or its thumbnail are to change."""
         objects = self._staging is not None and self._staging.dirty
-        return objects or self._type is not None or self._thumbnail is not None
+        return objects or self._header_dirty or self._thumbnail is not None
+
+    @property
+    def _header_dirty(self) -> bool:
+        return self._type is not None or self._stains is not None
 
     def forget(self) -> None:
         """Drop what was read and staged, so that it is read again."""
@@ -210,7 +214,7 @@ class FolderEntry(EntryFields):
         thumbnail = self._thumbnail if self.facts is None else self.facts.thumbnail
         path = self.folder / "thumbnail.jpg"
         made = [] if thumbnail is None else [Change(path, thumbnail, read_file(path)[1])]
-        if self.is_new or staged.dirty or self._type is not None:
+        if self.is_new or staged.dirty or self._header_dirty:
             made = [self._data_change(staged, classes), *made]
         if self.facts is not None:
             made.append(self._server_file(self.facts))
@@ -235,10 +239,7 @@ class FolderEntry(EntryFields):
                 ),
                 class_colors=colors,
             )
-        if self._type is not None:
-            from qpgaze.bridge.qpdata.opening import set_image_type
-
-            content = set_image_type(content, self._type)
+        content = self.header_now(content)
         target = before if before.path == self.data_path else Snapshot(self.data_path)
         verify = self._verifier(staged)
         return Change(self.data_path, content, target, backup=self.backup_path, verify=verify)

@@ -145,6 +145,16 @@ class Entry(Protocol):
         """
         ...
 
+    def set_stains(self, stains: str | None) -> None:
+        """Stage colour deconvolution stains, JSON text; None: QuPath's defaults.
+
+        Raises
+        ------
+        UsageError
+            If they are none that QuPath reads, or the image's type has no stains.
+        """
+        ...
+
     def refresh_thumbnail(self) -> None:
         """Stage a thumbnail made anew from the slide.
 

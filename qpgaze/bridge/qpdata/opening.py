@@ -91,7 +91,8 @@ def _text(data: bytes, at: int) -> str:
 def set_image_type(data: bytes, image_type: str) -> bytes:
     """Return the data with another image type; everything else stays to the byte.
 
-    Default stains become those of the new type, where it has some; stains that a person set stay.
+    Default stains become those of the new type; stains that a person set stay. A type that is not
+    brightfield has none: QuPath does not read a file that says otherwise.
 
     Parameters
     ----------
@@ -117,6 +118,7 @@ def set_image_type(data: bytes, image_type: str) -> bytes:
     'FLUORESCENCE'
     """
     from qpgaze.bridge.qpdata.reading import read_qpdata
+    from qpgaze.bridge.qpdata.stains import BRIGHTFIELD, set_stains
 
     if image_type not in IMAGE_TYPES:
         raise UsageError(
@@ -129,9 +131,9 @@ def set_image_type(data: bytes, image_type: str) -> bytes:
             "The image's data hold no image type that could be changed.",
             hint="Set it in QuPath, in the tab Image.",
         )
-    made = data
+    made = data if image_type in BRIGHTFIELD else set_stains(data, None)
     default = found.stains is not None and _is_default(found.stains)
-    if default and found.stains == before.stains and image_type in DEFAULT_STAINS:
+    if made is data and default and found.stains == before.stains and image_type in DEFAULT_STAINS:
         text = json.dumps(DEFAULT_STAINS[image_type], separators=(", ", " : "))
         made = _put(made, found.stains_at, text)
     made = _put(made, found.type_at, image_type)
