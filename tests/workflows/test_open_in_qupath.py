@@ -43,7 +43,7 @@ def test_the_whole_way_through_the_window(small, shown: OpenImage, cli) -> None:
     said = cli("annotate", small.session, small.project)
     assert said.status == 0, said.err
     words = " ".join(said.out.split())
-    assert "Image 1 ('slide 1.png') is open in QuPath: the objects appeared there" in words
+    assert "Image 1 ('slide 1.png') is open in QuPath: the change shows there" in words
     assert "and QuPath saved it" in words
     assert "must be reopened" not in words
     coarse = in_window(shown)
@@ -57,7 +57,7 @@ def test_the_whole_way_through_the_window(small, shown: OpenImage, cli) -> None:
         assert not item.geometry.equals_exact(coarse[name].geometry, 0.5)
         assert on_disk(small)[name].geometry.equals_exact(item.geometry, 0.01)
     said = cli("annotate", small.session, small.project)
-    assert "appeared" not in said.out  # nothing was to be done
+    assert "shows there" not in said.out  # nothing was to be done
     assert cli("project", "verify", small.project).status == 0
     said = cli("project", "rollback", small.project, "--session", "0b5a", "--dry-run")
     assert "Would remove 2 objects" in said.out

@@ -170,7 +170,7 @@ class LiveProject(FolderProject):
 
     def _save(self, item: InWindow, wanted: bool | None) -> str:
         image = f"Image {item.entry} ('{item.name}') is open in QuPath"
-        lies = "the objects appeared there and are not on the disk until it is saved (File > Save)"
+        lies = "the change shows there and is not on the disk until it is saved (File > Save)"
         if wanted is False:
             return f"{image}: {lies}."
         if wanted is None and item.changed_before:
@@ -183,7 +183,7 @@ class LiveProject(FolderProject):
         except (WireError, OSError) as error:
             why = error.message if isinstance(error, WireError) else str(error)
             return f"{image}: {lies}. It could not be saved now: {why}"
-        return f"{image}: the objects appeared there, and QuPath saved it."
+        return f"{image}: the change shows there, and QuPath saved it."
 
 
 def _take_back(done: list[tuple[LiveEntry, Put]], why: BaseException) -> None:

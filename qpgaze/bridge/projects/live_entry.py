@@ -116,13 +116,23 @@ class LiveEntry(FolderEntry):
 
     def set_image_type(self, image_type: str) -> None:
         """Stage what QuPath is to take the image for; see the protocol."""
+        self._refuse_open("type")
+        super().set_image_type(image_type)
+
+    def set_stains(self, stains: str | None) -> None:
+        """Stage colour deconvolution stains; see the protocol."""
+        self._refuse_open("stains")
+        super().set_stains(stains)
+
+    def _refuse_open(self, what: str) -> None:
+        """Refuse what the window would write over with its own when it saves."""
+        self._project.require_writable()
         if self.is_open:
-            self._project.require_writable()
             raise ConflictError(
-                f"Image {self.id} ('{self.name}') is open in QuPath: its type was not changed.",
+                f"Image {self.id} ('{self.name}') is open in QuPath: its {what} cannot be changed "
+                "from here.",
                 hint="Set it there (tab Image), or close the image first.",
             )
-        super().set_image_type(image_type)
 
     def put(self, classes: Mapping[str, int]) -> Put | None:
         """Put what is staged into the window; :meth:`merge` goes before.
