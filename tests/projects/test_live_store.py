@@ -220,6 +220,8 @@ def test_two_qupaths_with_one_image_are_refused(
             pytest.raises(ConflictError, match="open in 2 QuPaths"),
         ):
             opened.entry("1").objects()
+        (problem,) = verify_project(study).problems
+        assert "open in 2 QuPaths" in problem.message
 
 
 def test_other_projects_are_none_of_ours(study: Path, tmp_path: Path, standin: StandIn) -> None:

@@ -179,15 +179,13 @@ def refuse_unsaved(project_file: Path, images: Mapping[str, str]) -> None:
     if not images:
         return
     with windows_of(project_file) as windows:
-        for entry in sorted(windows.entries & images.keys()):
-            opened = windows.image(entry)
-            if opened is not None and opened.changed:
-                raise ConflictError(
-                    f"Image {entry} ('{images[entry]}') is open in QuPath with changes that nobody "
-                    "saved: that QuPath's next save would write over ours. Nothing was written.",
-                    hint="Save and close it in QuPath; or leave --backend away, and the objects go "
-                    "in through QuPath's window.",
-                )
+        for entry in sorted(windows.unsaved & images.keys()):
+            raise ConflictError(
+                f"Image {entry} ('{images[entry]}') is open in QuPath with changes that nobody "
+                "saved: that QuPath's next save would write over ours. Nothing was written.",
+                hint="Save and close it in QuPath; or leave --backend away, and the objects go "
+                "in through QuPath's window.",
+            )
 
 
 def _held(entry: Entry, data: Path, holders: dict[tuple[int, int], str]) -> str | None:

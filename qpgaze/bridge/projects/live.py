@@ -86,8 +86,7 @@ class LiveProject(FolderProject):
     @property
     def unsaved_entries(self) -> frozenset[str]:
         """Ids of those among them that are not saved as they are."""
-        opened = (self.windows.image(entry) for entry in self.windows.entries)
-        return frozenset(one.entry for one in opened if one is not None and one.changed)
+        return self.windows.unsaved
 
     def make_entry(self, raw: dict[str, Any]) -> FolderEntry:
         """Return an image of the project file."""

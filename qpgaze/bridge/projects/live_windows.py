@@ -67,6 +67,11 @@ class Windows:
         """Entry ids of the images that are open, as of the last :meth:`look`."""
         return frozenset(self._images)
 
+    @property
+    def unsaved(self) -> frozenset[str]:
+        """Entry ids of those among them in which something is not saved."""
+        return frozenset(e for e, found in self._images.items() if any(i.changed for i in found))
+
     def open_entries(self, project_file: Path) -> frozenset[str]:
         """Return the entry ids of a project's images that are open."""
         return self.entries if project_file == self._file else frozenset()
