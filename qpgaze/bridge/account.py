@@ -128,7 +128,9 @@ def verify_project(
         ledger = _whole_ledger(folder, project.entries, objects, report)
         report.objects = sum(len(items) for items in objects.values())
         for entry in project.entries:
-            if entry.id in objects:
+            if entry.id not in objects:
+                report.ours += _written(ledger, entry)
+            else:
                 _check_entry(entry, objects, ledger, report)
         _check_gone_images(project, ledger, report)
         _check_twice(project, objects, report)
@@ -203,6 +205,12 @@ def _check_windows(project: Project, report: VerifyReport) -> None:
                 "window shows, and what nobody saves there is lost."
             )
             report.remarks.append(_finding("unsaved", entry, words))
+
+
+def _written(ledger: Ledger, entry: Entry) -> int:
+    """Count what we wrote to an image and did not take back."""
+    last = ledger.last(entry.id).values()
+    return sum(record.op is not Operation.REMOVE for record in last)
 
 
 def _check_gone_images(project: Project, ledger: Ledger, report: VerifyReport) -> None:

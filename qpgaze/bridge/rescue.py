@@ -337,6 +337,8 @@ def _plan_project(plan: _Plan, file: Path) -> None:
             hint="Make a new project and add the slides in the same order.",
         )
     lost = []
+    if found is not None and before.exists:
+        lost.append("what the project file said of images (metadata, places) after that version")
     if found is None:
         lost.append("image order, image metadata (patient) and names given in QuPath")
     elif extra:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ class RolledBack:
         Names (or ids) of objects that a person changed since (shape, class, review, but also
         name, description, colour or lock): left alone.
     gone : int
-        Objects that were written and that somebody removed before.
+        Objects that were written and that somebody removed before; from now on nobody misses
+        them.
     """
 
     entry: str
@@ -130,6 +132,7 @@ def rollback_session(
             if not dry_run:
                 entry.remove([item.id for item in chosen])
                 records += records_of(Operation.REMOVE, entry.id, chosen)
+                records += _nobody_misses(ledger, entry, items, whole)
         touched = [image.entry for image in report.images if image.removed]
         report.notes += warnings_of_use(project, touched)
         if records:
@@ -182,6 +185,21 @@ def _require_read(session: str, ledger: Ledger, unread: Sequence[Entry]) -> None
                 "read; nothing was changed.",
                 hint="'qpgaze project rescue' may bring them back.",
             )
+
+
+def _nobody_misses(
+    ledger: Ledger, entry: Entry, items: Sequence[SlideObject], session: str
+) -> list[Record]:
+    """Make records that take back what of a session was gone already."""
+    there = {item.id for item in items}
+    stamp = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return [
+        replace(record, op=Operation.REMOVE, shape={}, time_utc=stamp)
+        for identity, record in ledger.last(entry.id).items()
+        if record.session == session
+        and identity not in there
+        and record.op not in (Operation.REMOVE, Operation.COLLECT)
+    ]
 
 
 def _choose(

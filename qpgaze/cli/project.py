@@ -136,7 +136,7 @@ def show(project_path: Path, backend: Any, allow_hosts: tuple[str, ...], as_json
     type=click.Choice(["0.3", "0.4", "0.5", "0.6", "0.7"]),
     default="0.5",
     show_default=True,
-    help="The QuPath that is to read it. All from 0.4 on read the same words; 0.3 knows neither "
+    help="The QuPath that is to read it. All from 0.5 on read the same words; 0.3 knows neither "
     "ids nor objects within objects.",
 )
 @backend_option
@@ -193,9 +193,9 @@ def _print(facts: dict[str, Any]) -> None:
         if image["by_class"]:
             # "Keratin: pearl" is a class too, so the number comes first.
             kinds = ", ".join(f"{n} {name}" for name, n in image["by_class"].items())
-            click.echo(f"Objects of image {image['id']}: {kinds}")
+            out.print(f"Objects of image {image['id']}: {kinds}", markup=False)
     for image in facts["images"]:
         for problem in image["problems"]:
-            click.echo(f"Image {image['id']}: {problem}")
+            out.print(f"Image {image['id']}: {problem}", markup=False)
     for note in facts["notes"]:
-        click.echo(f"Note: {note}")
+        out.print(f"Note: {note}", markup=False)

@@ -94,7 +94,7 @@ def _show_log(lines: Sequence[LogLine]) -> None:
         table.add_row(
             line.time_utc[:16].replace("T", " "),
             _OPERATIONS.get(line.op, line.op),
-            str(line.count),
+            str(line.count or ""),
             # Text, not str: a name may hold what rich takes for mark-up.
             Text(", ".join(line.classes)),
             Text(f"{line.entry} {line.image}".strip()),
@@ -129,9 +129,11 @@ def verify(context: click.Context, project_path: Path, backend: Any, as_json: bo
 
 def _show_verify(report: VerifyReport) -> None:
     out = console()
+    ours = f"{report.untouched} of the {report.ours} that qpgaze wrote are as it wrote them."
+    if not report.ours:
+        ours = "qpgaze wrote none of them."
     out.print(
-        f"{_count(report.images, 'image')} with {_count(report.objects, 'object')}; "
-        f"{report.untouched} of the {report.ours} that qpgaze wrote are as it wrote them.",
+        f"{_count(report.images, 'image')} with {_count(report.objects, 'object')}; {ours}",
         markup=False,
     )
     _show_findings([*report.problems, *report.remarks])
@@ -148,13 +150,13 @@ def _show_verify(report: VerifyReport) -> None:
             "them. 'qpgaze annotate SESSION PROJECT --put-back' writes them again."
         )
     if "no_slide" in kinds:
-        out.print("'qpgaze project relink PROJECT FOLDER' finds slides that were moved.")
+        out.print("'qpgaze project relink PROJECT --look-in FOLDER' finds slides that were moved.")
 
 
 def _show_findings(findings: Sequence[Finding]) -> None:
+    """Show what was found, image by image; what concerns none comes last."""
     from rich.padding import Padding
 
-    """Show what was found, image by image; what concerns none comes last."""
     out = console()
     image = None
     for finding in sorted(findings, key=lambda f: int(f.entry) if f.entry else 10**18):
@@ -224,6 +226,8 @@ def _show_rollback(report: RollbackReport) -> None:
     did = "Would remove" if report.dry_run else "Removed"
     total = sum(image.removed for image in report.images)
     out.print(f"{did} {_count(total, 'object')} of session {report.session}.", markup=False)
+    if not report.images:
+        out.print("Nothing of it is in the project any more.")
     for image in report.images:
         parts = [f"{image.removed} removed"]
         if image.left:

@@ -241,8 +241,11 @@ def test_a_session_is_taken_back(
     with open_project(study, backend=backend) as opened:
         names = {item.name for item in opened.entry("1").objects()}
         assert names == {"a person's", "a copy", "another session's"}
-    # One line for each image and method, and one for what a person had changed.
-    assert [line.op for line in log_project(study)].count("remove") == 4
+    # One line for each image and method, one for what was gone, one for what a person had changed.
+    assert [line.op for line in log_project(study)].count("remove") == 5
+    # Nobody misses what the session wrote and somebody deleted before.
+    lost = [one for one in verify_project(study, backend=backend).problems if one.kind == "lost"]
+    assert lost == []
     assert "duplicated" not in {f.kind for f in verify_project(study, backend=backend).problems}
 
 

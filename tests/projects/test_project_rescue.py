@@ -123,7 +123,7 @@ def test_a_project_file_is_built_anew(
     assert one.source == "2 images found in data/"
     assert "patient" in one.lost
     assert report.hopeless == ["data/3 does not say where its slide lies: left out."]
-    assert state(study, backend) == [("1", picture.name, 2), ("2", "other.png", 0)]
+    assert state(study, backend) == [("1", "The first", 2), ("2", "other.png", 0)]
     with open_project(study, backend=backend) as opened:
         assert opened.entry("1").image_path() == picture
     assert verify_project(study, backend=backend).problems == []
@@ -198,6 +198,7 @@ def test_where_nothing_is_left(study: Path, capsys: pytest.CaptureFixture[str]) 
     (study / f"{FILE}.backup").unlink()
     shutil.rmtree(study / "data" / "2")
     (study / "data" / "2").mkdir()
+    (study / "data" / "1" / "server.json").unlink()
     with pytest.raises(ProjectError, match="Nothing is left to build"):
         rescue_project(study)
 

@@ -347,7 +347,7 @@ def test_projects_that_are_none(tmp_path: Path) -> None:
         with pytest.raises(ProjectError, match=words):
             open_project(path, backend="embedded")
     (tmp_path / "project.qpproj.backup").write_text("{}", encoding="utf-8")
-    with pytest.raises(ProjectError, match="left a backup"):
+    with pytest.raises(ProjectError, match="project rescue"):
         open_project(tmp_path, backend="embedded")
     (tmp_path / "a.txt").write_text("", encoding="utf-8")
     with pytest.raises(ProjectError, match=r"Expected a \.qpproj"):

@@ -33,6 +33,8 @@ from qpgaze.model import SlideObject
 if TYPE_CHECKING:
     from qpgaze.bridge.projects.folder import FolderProject
 
+RESCUE = "'qpgaze project rescue PROJECT --dry-run' says what can be brought back."
+
 
 class FolderEntry(EntryFields):
     """One image of an :class:`FolderProject`; see :class:`~..protocol.Entry`."""
@@ -304,7 +306,7 @@ class FolderEntry(EntryFields):
         elif not content:
             raise UnsupportedDataError(
                 f"The data of image '{self.name}' ({self.data_path}) are empty: a save was cut.",
-                hint="'qpgaze project rescue' brings back the version before, if one was kept.",
+                hint=RESCUE,
             )
         return content, snapshot
 
@@ -326,7 +328,7 @@ class FolderEntry(EntryFields):
             return type(error)(
                 f"The data of image '{self.name}' ({snapshot.path}) cannot be read: "
                 f"{error.message} Nothing was changed.",
-                hint=error.hint,
+                hint=error.hint if isinstance(error, UnsupportedDataError) else RESCUE,
             )
 
         try:

@@ -42,11 +42,11 @@ def find_project_file(path: Path) -> Path:
                 f"{path} holds several projects: {', '.join(p.name for p in named)}.",
                 hint="Name one of them.",
             )
-        backup = path / f"{FILE_NAME}.backup"
+        left = any(path.glob("*.qpproj.backup")) or (path / "data").is_dir()
         raise ProjectError(
             f"{path} holds no QuPath project (no .qpproj file).",
-            hint=f"QuPath left a backup: copy {backup.name} to {FILE_NAME}."
-            if backup.is_file()
+            hint="It held one: 'qpgaze project rescue PROJECT --dry-run' says what is left of it."
+            if left
             else "Give the project's folder, or make one with 'qpgaze project create'.",
         )
     if not path.is_file():
