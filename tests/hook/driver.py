@@ -180,12 +180,17 @@ class Window:
         self.ask("gui.getStage().with { setWidth(1200); setHeight(800) }")
         self.until("return gui.getStage().getScene().getY()", "0.0")
 
-    def frameless(self) -> None:
-        """Say of each new window that it has no frame, as a window manager would say how wide."""
-        for number in self.hands("search", "--onlyvisible", "--name", ".").split():
+    def frameless(self) -> list[str]:
+        """Say of each new window that it has no frame, as a window manager would say how wide.
+
+        Returns their numbers.
+        """
+        new = []
+        for number in self.hands("search", "--onlyvisible", "--class", ".").split():
             if number in self._frameless:
                 continue
             self._frameless.add(number)
+            new.append(number)
             said = ["-id", number, "-f", "_NET_FRAME_EXTENTS", "32c"]
             said += ["-set", "_NET_FRAME_EXTENTS", "0, 0, 0, 0"]
             subprocess.run(["xprop", *said], env=self.env, check=True)
@@ -194,6 +199,7 @@ class Window:
             # It takes note when it moves.
             self.hands("windowmove", number, int(place["X"]) + 1, place["Y"])
         time.sleep(0.5)
+        return new
 
     def until(self, question: str, answer: str, wait_s: float = 30) -> None:
         """Ask until this is the answer."""

@@ -99,9 +99,7 @@ def test_keys_in_a_detached_viewer(keyboard: Keyboard) -> None:
             "m.setActiveViewer(v); m.detachViewerFromGrid(v)"
         )
         window.until("return javafx.stage.Window.getWindows().size()", "2")
-        window.frameless()
-        time.sleep(1)
-        number = window.number(window.ask("return javafx.stage.Window.getWindows()[1].getTitle()"))
+        (number,) = window.frameless()
         window.hands("windowfocus", number)
         time.sleep(0.5)
         assert keyboard.type("key", "1", "key", "u") == [("mark", None), ("undo", None)]

@@ -186,11 +186,6 @@ def place(tmp_path: Path) -> Path:
 
 def test_from_the_drop_to_the_review(qupath_folder: Path, place: Path) -> None:
     case = load_sample()[0]
-    version = qupath_folder.name.removeprefix("QuPath-").rpartition(".")[0]
-    home = place / "QuPath" / f"v{version}"
-    (home / "qpgaze").mkdir(parents=True)
-    settings = {"source": f"replay:{place / 'eye.qpgaze'}", "classes": ["Pearl", "Tumor"]}
-    (home / "qpgaze" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
     # The program is where an installer puts it.
     where = {"PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]}
     window = Window(qupath_folder, place, hook=False, environment=where)
@@ -198,6 +193,11 @@ def test_from_the_drop_to_the_review(qupath_folder: Path, place: Path) -> None:
         window.wait(hook=False)
         probe = json.dumps(str(Path(__file__).with_name("probe.groovy")))
         window.ask(f"qupath.lib.gui.prefs.PathPrefs.startupScriptProperty().set({probe})")
+        said = window.ask("def v = gui.getVersion(); return 'v' + v.major + '.' + v.minor")
+        home = place / "QuPath" / said  # where QuPath itself makes it
+        (home / "qpgaze").mkdir(parents=True)
+        settings = {"source": f"replay:{place / 'eye.qpgaze'}", "classes": ["Pearl", "Tumor"]}
+        (home / "qpgaze" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
         install_by_drop(window, home)
         reading, session = record_by_menu(window, case)
         window.until("return javafx.stage.Window.getWindows().size()", "2", wait_s=120)
