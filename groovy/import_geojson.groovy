@@ -103,6 +103,7 @@ List readObjects(File file) {
     def found = []
     (json.isJsonArray() ? json : [json]).eachWithIndex { feature, place ->
         try {
+            listMeasurements(feature)
             def object = gson.fromJson(feature, PathObject)
             if (object.isRootObject())
                 found.addAll(object.getChildObjects())
@@ -117,6 +118,33 @@ List readObjects(File file) {
         }
     }
     return found
+}
+
+/* QuPath 0.4 throws at "NaN" among measurements by name, but not in a list of them. */
+void listMeasurements(top) {
+    def todo = [top]
+    while (!todo.isEmpty()) {
+        def feature = todo.pop()
+        def properties = feature.isJsonObject() ? feature.get("properties") : null
+        if (properties == null || !properties.isJsonObject())
+            continue
+        for (below in [properties.get("childObjects"), properties.get("children")])
+            if (below != null && below.isJsonArray())
+                below.each { todo.add(it) }
+        def named = properties.get("measurements")
+        if (named == null || !named.isJsonObject())
+            continue
+        if (!named.entrySet().any { it.value.isJsonPrimitive() && it.value.isString() })
+            continue
+        def listed = new com.google.gson.JsonArray()
+        named.entrySet().each {
+            def one = new com.google.gson.JsonObject()
+            one.addProperty("name", it.key)
+            one.add("value", it.value)
+            listed.add(one)
+        }
+        properties.add("measurements", listed)
+    }
 }
 
 /* Unpacked where the file is a .gz. */

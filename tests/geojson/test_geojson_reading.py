@@ -385,6 +385,22 @@ def test_every_kind_travels(make_object: Make, dialect: Dialect) -> None:
     assert types[3:6] == ([None] * 3 if dialect == "0.3" else ["tile", "detection", "tmaCore"])
 
 
+@pytest.mark.parametrize("dialect", ["0.4", "0.5", "0.7"])
+def test_numbers_that_are_none_are_spelled_for_their_reader(
+    make_object: Make, dialect: Dialect
+) -> None:
+    """QuPath 0.4 throws at "NaN" in measurements by name (seen in 0.4.4), not in a list of them."""
+    odd = make_object(1, measurements={"n": math.nan, "a": 0.5})
+    plain = make_object(2, measurements={"a": 0.5})
+    one, other = (
+        feature["properties"]["measurements"]
+        for feature in to_geojson([odd, plain], {}, dialect=dialect)["features"]
+    )
+    listed = [{"name": "n", "value": "NaN"}, {"name": "a", "value": 0.5}]
+    assert one == (listed if dialect == "0.4" else {"n": "NaN", "a": 0.5})
+    assert other == {"a": 0.5}
+
+
 @pytest.mark.parametrize("dialect", ["0.3", "0.5"])
 def test_another_reader_finds_our_files_valid(
     tmp_path: Path, make_object: Make, dialect: Dialect

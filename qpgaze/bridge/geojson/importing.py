@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -14,6 +12,7 @@ from uuid import UUID
 from qpgaze.bridge.geojson.features import GeoJsonReport, Refusal
 from qpgaze.bridge.geojson.reading import Found, read_geojson
 from qpgaze.bridge.projects.checking import check_objects, settle_replacements
+from qpgaze.bridge.projects.garbage import no_cyclic_garbage
 from qpgaze.bridge.projects.protocol import Entry, Project
 from qpgaze.errors import ProjectError
 from qpgaze.model import SlideObject
@@ -90,7 +89,7 @@ def import_geojson(
     """
     read = GeoJsonReport()
     there = {item.id: item for item in entry.objects()}
-    with _no_cyclic_garbage():
+    with no_cyclic_garbage():
         fresh, known, bad = _sorted_out(path, read, there)
         swap = known if replace else []
 
@@ -118,18 +117,6 @@ def _add_classes(project: Project, found: list[Found], colors: Mapping[str, int]
     """Stage the classes that came in, with the file's colours."""
     used = {one.object.class_name for one in found}
     project.add_classes({name: color for name, color in colors.items() if name in used})
-
-
-@contextmanager
-def _no_cyclic_garbage() -> Iterator[None]:
-    """Keep Python from searching a hundred thousand fresh objects for rings again and again."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _sorted_out(

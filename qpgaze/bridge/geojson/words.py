@@ -6,8 +6,7 @@ import math
 from typing import Any, Final, Literal, get_args
 
 Dialect = Literal["0.3", "0.4", "0.5", "0.6", "0.7"]
-"""The QuPath that is to read what is written. All from 0.4 on read the same words; 0.4 takes no
-metadata from them."""
+"""The QuPath that is to read what is written. All from 0.5 on read the same words."""
 
 DIALECTS: Final[tuple[Dialect, ...]] = get_args(Dialect)
 

@@ -52,8 +52,8 @@ def to_geojson(
     class_colors : mapping of str to int
         0xRRGGBB; a class without one gets the colour that a new class gets.
     dialect : "0.3", "0.4", "0.5", "0.6" or "0.7"
-        The QuPath that is to read it. All from 0.4 on read the same; 0.3 knows no ids, ellipses
-        and parents.
+        The QuPath that is to read it. All from 0.5 on read the same; 0.4 takes no metadata and
+        wants NaN in a list; 0.3 knows no ids, ellipses and parents.
 
     Returns
     -------
@@ -273,6 +273,7 @@ class _Words:
         if dialect not in DIALECTS:
             raise UsageError(f"Expected a dialect of {', '.join(DIALECTS)}, but '{dialect}' came.")
         self.old = dialect == "0.3"
+        self._lists_odd_numbers = dialect == "0.4"
         self._colors = class_colors
         self._classes: dict[str, dict[str, Any]] = {}
 
@@ -323,7 +324,10 @@ class _Words:
         if old:
             properties["measurements"] = [{"name": k, "value": v} for k, v in numbers.items()]
             return properties
-        if numbers:
+        if self._lists_odd_numbers and any(type(value) is str for value in numbers.values()):
+            # QuPath 0.4 throws at "NaN" among measurements by name, but not in a list of them.
+            properties["measurements"] = [{"name": k, "value": v} for k, v in numbers.items()]
+        elif numbers:
             properties["measurements"] = numbers
         if item.metadata or item.description is not None:
             metadata = dict(item.metadata)
