@@ -243,13 +243,22 @@ def test_a_qupath_that_does_not_answer_is_named(
     study: Path, shown: OpenImage, standin: StandIn, hooks: Path
 ) -> None:
     said = json.loads((hooks / f"hook-{os.getpid()}.json").read_text())
-    stale = hooks / f"hook-{os.getppid()}.json"
-    stale.write_text(json.dumps({**said, "pid": os.getppid(), "token": "another"}))
-    stale.chmod(0o600)
+    other = hooks / f"hook-{os.getppid()}.json"
+    changes: list[tuple[dict[str, object], str]] = [
+        ({"token": "another"}, "token"),
+        ({"version": 99}, "version 99"),
+    ]
+    for change, words in changes:
+        other.write_text(json.dumps({**said, "pid": os.getppid(), **change}))
+        other.chmod(0o600)
+        with Windows(study / "project.qpproj") as windows:
+            (trouble,) = windows.look().troubles
+            assert windows.entries == {"1"}
+        assert f"process {os.getppid()}) cannot be asked what it has open" in trouble
+        assert words in trouble
+    other.write_text(json.dumps({**said, "pid": 2**22 + 1}))  # left by one that is gone
     with Windows(study / "project.qpproj") as windows:
-        (trouble,) = windows.look().troubles
-        assert windows.entries == {"1"}
-    assert f"process {os.getppid()}) cannot be asked" in trouble
+        assert windows.look().troubles == []
 
 
 def test_the_folder_is_not_written_under_what_nobody_saved(

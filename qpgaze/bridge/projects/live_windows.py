@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ import qpgaze
 from qpgaze.bridge.projects.uris import parse_uri, same_place, uri_from_path
 from qpgaze.errors import ConflictError, QpgazeError, WireError
 from qpgaze.wire import WireClient, find_hooks
+from qpgaze.wire.discovery import process_runs, read_hook_file
 
 CLIENT: Final = "store"
 
@@ -79,7 +80,10 @@ class Windows:
     def look(self) -> Windows:
         """Ask every running QuPath anew."""
         found = find_hooks(self._folders)
-        self.troubles = []
+        self.troubles = [
+            f"A QuPath (process {pid}) cannot be asked what it has open: {why}"
+            for pid, why in _running(found.troubles)
+        ]
         self._images = {}
         asked = set()
         for hook in found.hooks:
@@ -88,7 +92,10 @@ class Windows:
                 images = client.images()
             except WireError as error:
                 self._drop(hook.path)
-                self.troubles.append(f"A QuPath (process {hook.pid}) cannot be asked: {error}")
+                if error.code != "stale":  # else another program runs under its number
+                    self.troubles.append(
+                        f"A QuPath (process {hook.pid}) cannot be asked what it has open: {error}"
+                    )
                 continue
             asked.add(hook.pid)
             for image in images:
@@ -154,6 +161,15 @@ class Windows:
             return
         opened = OpenImage(entry, image["key"], image["changed"], image["revision"], client)
         self._images.setdefault(entry, []).append(opened)
+
+
+def _running(troubles: Iterable[tuple[Path, str]]) -> Iterator[tuple[int, str]]:
+    """Choose hooks that cannot be used although their QuPath runs: of another version, say."""
+    for path, why in troubles:
+        with contextlib.suppress(WireError):
+            hook = read_hook_file(path)
+            if process_runs(hook.pid):
+                yield hook.pid, why
 
 
 def _is_file(uri: str, file: Path) -> bool:
