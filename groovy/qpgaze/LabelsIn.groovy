@@ -56,7 +56,8 @@ final class LabelsIn {
             Say.message("qpgaze", "${before}The session ${nameOf(session)} is kept. It has no labels.")
             return
         }
-        def line = ["annotate", session.toString(), project.toString(), "--no-fixations", "--json"]
+        def line = ["annotate", session.toString(), project.toString(), "--no-fixations",
+                    "--no-save-open", "--json"]
         def answer = recorder.ask(putBack ? line + "--put-back" : line, WAIT_S)
         def report = answer.status == 0 ? answer.json() : null
         if (report == null) {
@@ -73,7 +74,8 @@ final class LabelsIn {
         def every = (report.images ?: []) as List<Map>
         long fresh = every.sum(0L) { (it.added as long) + ((it.put_back ?: 0) as long) } as long
         long missing = every.sum(0L) { (it.missing as List).size() as long } as long
-        def notes = ((report.notes ?: []) as List).join("\n")
+        // That an open image is not saved yet is asked below.
+        def notes = ((report.notes ?: []) as List).findAll { !it.contains("until it is saved") }.join("\n")
         def text = before + words(fresh, every, report) + (notes ? "\n\n${notes}" : "")
         def unsaved = unsavedOf(every)
         if (missing > 0 && fresh == 0L)
