@@ -31,6 +31,9 @@ LOOK_AGAIN_S: Final = 1.0
 TAKE_S: Final = 0.25
 """The stream wakes the thread at once; this only bounds how late it sees that it should end."""
 
+STUCK_S: Final = 1.0
+"""At the end a QuPath that answers nothing is waited for no longer."""
+
 Connection = Literal["none", "waiting", "connected"]
 Feature = Mapping[str, Any]
 _NO_GAZE = empty_records(0)
@@ -94,6 +97,9 @@ class ViewerFeed:
             self._send(lambda: self._show(client, ("ended", text, self._status_session())))
         self._stopping.set()
         if self._thread.ident is not None:
+            self._thread.join(STUCK_S)
+            if client is not None and self._thread.is_alive():  # it waits for a stuck QuPath
+                client.close()
             self._thread.join(10.0)
         if self._absent_since_us is not None:
             self._put((), [gap(self._absent_since_us, self._now(), "viewer", "no QuPath")])
@@ -218,18 +224,18 @@ class ViewerFeed:
         self._absent_since_us, self._said = None, None
         since_us = self._now()
         self._put((), events)
-        dropped = 0
-        while not self._stopping.is_set() and client.ended is None:
-            self._take(client.take(TAKE_S), tracker, since_us)
-            if client.dropped_there + client.dropped_here != dropped:
-                dropped = client.dropped_there + client.dropped_here
-                text = f"QuPath's stream lost lines: {dropped} so far."
-                self._put((), [Event(self._now(), "note", {"text": text, "dropped": dropped})])
-            if now_us() - compared_us >= tracker.pause_us or self._wake_clock.is_set():
-                self._wake_clock.clear()
-                self._compare(client, tracker)
-                compared_us = now_us()
-        self._take(client.take(), tracker, since_us)
+        losses = _Losses(client)
+        try:
+            while not self._stopping.is_set() and client.ended is None:
+                self._take(client.take(TAKE_S), tracker, since_us)
+                self._put((), losses.notes(self._now()))
+                if now_us() - compared_us >= tracker.pause_us or self._wake_clock.is_set():
+                    self._wake_clock.clear()
+                    self._compare(client, tracker)
+                    compared_us = now_us()
+        finally:  # what came before a QuPath that answers no more is taken all the same
+            self._take(client.take(), tracker, since_us)
+            self._put((), losses.notes(self._now()))
         return client.ended or ""
 
     def _compare(self, client: WireClient, tracker: ClockTracker[ViewerClock]) -> None:
@@ -319,5 +325,29 @@ class ViewerFeed:
     def _put(
         self, states: Sequence[ViewerState], events: Sequence[Event], arrived_us: int = 0
     ) -> None:
+        if not states and not events:
+            return
         batch = Batch(self._now(), _NO_GAZE, tuple(states), tuple(events))
         self._inbox.put_views(Came(batch, arrived_us or now_us()))
+
+
+class _Losses:
+    """Says what one connection lost, whenever it is more than before."""
+
+    def __init__(self, client: WireClient) -> None:
+        self._client, self._told = client, (0, 0)
+
+    def notes(self, t_us: int) -> list[Event]:
+        """Return a note for each direction that lost something new."""
+        client = self._client
+        now = (client.dropped_there + client.dropped_here, client.dropped_out)
+        before, self._told = self._told, now
+        words = (
+            ("dropped", "QuPath's stream lost lines: {} so far."),
+            ("dropped_out", "QuPath takes nothing: {} lines for it were thrown away so far."),
+        )
+        return [
+            Event(t_us, "note", {"text": text.format(count), name: count})
+            for (name, text), count, told in zip(words, now, before, strict=True)
+            if count != told
+        ]

@@ -144,6 +144,11 @@ class WireClient:
         """Why the connection ended; None while it stands."""
         return self._ended
 
+    @property
+    def dropped_out(self) -> int:
+        """Lines for the hook that were thrown away because it took none."""
+        return self._channel.outbox.dropped
+
     def close(self) -> None:
         """Say bye and close. Closing twice does nothing."""
         if self._ended is None:
