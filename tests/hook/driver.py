@@ -57,6 +57,8 @@ class Window:
         self._frameless: set[str] = set()
         for name in ("user", "probe", "prefs", "run"):
             (at / name).mkdir(mode=0o700, exist_ok=True)
+        for answer in (at / "probe").iterdir():  # an earlier window's
+            answer.unlink()
         probe = Path(__file__).with_name("probe.groovy")
         start_up = [f"-Dqupath.startup.script={probe}"]
         runs_file = folder.name.startswith("QuPath-0.4")
