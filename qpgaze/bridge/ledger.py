@@ -9,6 +9,7 @@ objects that are certainly ours (their id follows from session and label) are ta
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from os import PathLike
@@ -17,6 +18,7 @@ from typing import Final
 from uuid import UUID
 
 from qpgaze import keys
+from qpgaze.bridge.projects.files import RETRY_AFTER_S
 from qpgaze.bridge.projects.lock import writer_lock
 from qpgaze.bridge.records import (
     Operation,
@@ -128,7 +130,7 @@ class Ledger:
         text = "".join(record_line(record) for record in fresh).encode("utf-8")
         try:
             with writer_lock(self.path.parent.parent):
-                _append(self.path, text)
+                _append_patiently(self.path, text)
         except OSError as error:
             raise ProjectError(
                 f"The ledger {self.path} cannot be written: {error.strerror or error}. The "
@@ -205,6 +207,16 @@ def _standing(item: SlideObject, record: Record | None) -> Standing:
 def _reviewed(item: SlideObject) -> bool:
     state = item.metadata.get(keys.STATE)
     return state is not None and state != keys.ReviewState.PROPOSED.value
+
+
+def _append_patiently(path: Path, text: bytes) -> None:
+    """Append; where another program (a virus scanner) holds the file for a moment, try again."""
+    for pause_s in RETRY_AFTER_S:
+        try:
+            return _append(path, text)
+        except PermissionError:
+            time.sleep(pause_s)
+    return _append(path, text)
 
 
 def _append(path: Path, text: bytes) -> None:

@@ -84,7 +84,8 @@ def _show(report: CollectReport) -> None:
     for copy in report.copies:
         _show_copy(copy)
     for note in report.notes:
-        click.echo(f"Note: {note}")
+        console().print(f"Note: {note}", markup=False)
+    _show_choices(report)
     if report.dry_run:
         click.echo("Nothing was written: this was a dry run.")
     else:
@@ -96,6 +97,18 @@ def _show(report: CollectReport) -> None:
         ):
             # QuPath reads an image's objects when it opens it, and would save over ours.
             click.echo("An image that is open in QuPath must be reopened (File > Reload data).")
+
+
+def _show_choices(report: CollectReport) -> None:
+    """Say with which options the rest can be decided."""
+    images = [image for copy in report.copies for image in copy.images]
+    if any(image.conflicts or image.field_conflicts for image in images):
+        console().print(
+            "Conflicts stay as they are in PROJECT: make both sides alike in QuPath, or decide "
+            "all of a copy's with --prefer copy or --prefer here."
+        )
+    if any(one.id != image.entry for image in images for one in image.gone_there):
+        console().print("What a copy deleted is still there; --take-deletions deletes it.")
 
 
 def _show_copy(copy: CollectedCopy) -> None:
@@ -120,7 +133,7 @@ def _show_copy(copy: CollectedCopy) -> None:
         counted = Counter(session.status for session in copy.sessions)
         click.echo("Sessions: " + ", ".join(f"{n} {status}" for status, n in counted.items()))
     if copy.classes:
-        click.echo("New classes: " + ", ".join(copy.classes))
+        console().print("New classes: " + ", ".join(copy.classes), markup=False)
     lines = list(_to_look_at(copy))
     for line in lines[:MOST_LINES]:
         console().print(line, markup=False)
@@ -151,6 +164,9 @@ def _to_look_at(copy: CollectedCopy) -> Iterator[str]:
             ("Deleted", image.gone_there),
         ):
             for one in told:
-                yield f"{kind}: {one.name} in image {image.entry}: {one.why}. ({one.id})"
+                if one.id == image.entry:  # not an object: something that is said of the image
+                    yield f"{kind}: {one.name} of image {image.entry}: {one.why}."
+                else:
+                    yield f"{kind}: {one.name} in image {image.entry}: {one.why}. ({one.id})"
     for note in copy.notes:
         yield f"Note: {note}"

@@ -428,3 +428,35 @@ def test_a_lock_is_broken_on_wish(
     verb = ["project", "rollback", str(plain), "--session", SESSION, "--break-lock"]
     assert run(verb) == 0
     assert "There was no lock" in capsys.readouterr().err
+
+
+def test_a_ledger_that_another_program_holds_is_tried_again_then_caught_up(
+    study: Path, make_object: Make, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows: a sharing violation (winerror 32) is a PermissionError."""
+    real, refused = os.open, [0]
+
+    def held(path: object, flags: int, mode: int = 0o777) -> int:
+        if str(path).endswith("ledger.jsonl") and refused[0]:
+            refused[0] -= 1
+            error = PermissionError(13, "The process cannot access the file", str(path))
+            error.winerror = 32  # type: ignore[attr-defined]
+            raise error
+        return real(path, flags, mode)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", held)
+    monkeypatch.setattr("qpgaze.bridge.ledger.RETRY_AFTER_S", (0.0, 0.0))
+    for number, times in ((30, 2), (31, 3)):
+        refused[0] = times
+        with open_project(study, mode="r+", backend=backend) as opened:
+            if times == 2:
+                write(opened, Operation.ADD, "1", [make_object(number)])
+                continue
+            with pytest.raises(ProjectError, match="will be recognised"):
+                write(opened, Operation.ADD, "1", [make_object(number)])
+    assert len(pending_files(study)) == 1
+    with open_project(study, mode="r+", backend=backend) as opened:
+        last = open_ledger(opened).last("1")
+    assert {make_object(30).id, make_object(31).id} <= last.keys()
+    assert pending_files(study) == []
+    assert verify_project(study, backend=backend).problems == []

@@ -311,8 +311,8 @@ def candidates(
         places.append(moved)
     if not known_host and not places:
         raise SlideError(
-            f"The slide {location.path} lies on another computer ({location.host}), which is not "
-            "opened because a project's file says so.",
+            f"The slide {location.path} lies on another computer ({location.host}) and is not "
+            "opened on the word of a project's file.",
             hint=f"If you trust that computer, add --allow-host {location.host}.",
         )
     return [Path(place) for place in places] if native is _here() else places  # type: ignore[return-value]
