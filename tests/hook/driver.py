@@ -177,9 +177,10 @@ class Window:
         is wrong about where its windows lie.
         """
         self.frameless()
-        self.ask("gui.getStage().with { setX(0); setY(0); setWidth(1190); setHeight(790) }")
+        size = "def b = javafx.stage.Screen.getPrimary().getBounds(); gui.getStage().with {"
+        self.ask(f"{size} setX(0); setY(0); setWidth(b.width - 10); setHeight(b.height - 10) }}")
         time.sleep(0.3)
-        self.ask("gui.getStage().with { setWidth(1200); setHeight(800) }")
+        self.ask(f"{size} setWidth(b.width); setHeight(b.height) }}")
         self.until("return gui.getStage().getScene().getY()", "0.0")
 
     def frameless(self) -> list[str]:
@@ -386,6 +387,12 @@ class Views:
             x, y = (at - (box.x, box.y)).T
             over = (x > rect.x - 3) & (x < rect.x + rect.width + 3)
             keep &= ~(over & (y > rect.y - 3) & (y < rect.y + rect.height + 3))
+        if scale != 1:  # QuPath enlarges its picture then: whole pixels blur into each other
+            sides = [(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)]
+            x, y = np.clip(pixels, 1, np.array(shot.shape[1::-1]) - 2).T
+            keep &= np.all(
+                [(shot[y + dy, x + dx] == shot[y, x]).all(axis=1) for dx, dy in sides], 0
+            )
         assert keep.sum() >= 60, "too little of the slide is on the screen"
         got = decoded(shot[pixels[:, 1], pixels[:, 0]])[keep]
         beside = np.maximum(np.maximum(got - want[keep], want[keep] - got - 1), 0)
