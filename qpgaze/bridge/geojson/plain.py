@@ -64,10 +64,11 @@ def plain_objects(features: list[Any], report: GeoJsonReport) -> list[SlideObjec
         return None
     report.mended.update(mended.values())
     report.objects += len(features)
-    ellipses = [
-        geometry.get("isEllipse") is True and shape is not None and shape.area > 0
-        for geometry, shape in zip(geometries, shapes, strict=True)
-    ]
+    ellipses = [geometry.get("isEllipse") is True for geometry in geometries]
+    if any(ellipses):
+        ellipses = [
+            e and s is not None and s.area > 0 for e, s in zip(ellipses, shapes, strict=True)
+        ]
     every = zip(ids, shapes, *columns[:-1], ellipses, *zip(*columns[-1], strict=True), strict=True)
     return list(starmap(SlideObject, every))
 

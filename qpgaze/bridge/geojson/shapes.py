@@ -61,9 +61,13 @@ def read_shapes(
     >>> shape.geom_type, shape.area, mended
     ('MultiPolygon', 2.0, {0: 'shapes that crossed themselves were mended'})
     """
-    shapes: list[BaseGeometry | None] = [None] * len(geometries)
     refused: dict[int, str] = {}
     mended: dict[int, str] = {}
+    plain = _all_plain(geometries)
+    if plain is not None:
+        _mend(plain, refused, mended)
+        return plain, refused, mended
+    shapes: list[BaseGeometry | None] = [None] * len(geometries)
     for place in _plain_polygons(geometries, shapes):
         try:
             shapes[place], how = _shape(geometries[place], 0)
@@ -74,6 +78,45 @@ def read_shapes(
                 mended[place] = how
     _mend(shapes, refused, mended)
     return shapes, refused, mended
+
+
+def _all_plain(geometries: Sequence[Any]) -> list[BaseGeometry | None] | None:
+    """Make shapes of geometries that all are polygons of one sound ring; None where one is not."""
+    try:
+        rings = [ring for (ring,) in [geometry["coordinates"] for geometry in geometries]]
+        kinds = {geometry["type"] for geometry in geometries}
+        corners = (
+            _corners_of(rings) if kinds == {"Polygon"} and set(map(type, rings)) == {list} else None
+        )
+    except (KeyError, TypeError, ValueError):  # something else in one of the places
+        return None
+    if corners is None:
+        return None
+    counts = np.fromiter(map(len, rings), np.int64, len(rings))
+    stops = np.cumsum(counts)
+    if counts.min() < 4 or not (corners[stops - counts] == corners[stops - 1]).all():
+        return None
+    offsets = np.concatenate([[0], stops]), np.arange(len(rings) + 1)
+    polygons: Any = shapely.from_ragged_array(shapely.GeometryType.POLYGON, corners, offsets)
+    return polygons.tolist() if (shapely.area(polygons) > 0).all() else None
+
+
+def _corners_of(rings: Sequence[Any]) -> npt.NDArray[np.float64] | None:
+    """Return the corners of rings, one after the other; None where one is not plain x and y."""
+    points = list(chain.from_iterable(rings))
+    try:
+        flat = list(chain.from_iterable(points))
+        paired = set(map(len, points)) == {2}
+    except TypeError:  # a point that is a number, say
+        return None
+    # A text or an object in a point's place yields texts here.
+    if not paired or not set(map(type, flat)) <= {int, float}:
+        return None
+    try:
+        corners = np.array(flat, dtype=np.float64).reshape(-1, 2)
+    except OverflowError:
+        return None
+    return corners if bool((np.abs(corners) <= _FARTHEST).all()) else None
 
 
 def _plain_polygons(
@@ -93,20 +136,8 @@ def _plain_polygons(
     every = range(len(geometries))
     if not rings:
         return every
-    points = list(chain.from_iterable(rings))
-    try:
-        flat = list(chain.from_iterable(points))
-        paired = set(map(len, points)) == {2}
-    except TypeError:  # a point that is a number, say
-        return every
-    # A text or an object in a point's place yields texts here.
-    if not paired or not set(map(type, flat)) <= {int, float}:
-        return every
-    try:
-        corners = np.array(flat, dtype=np.float64).reshape(-1, 2)
-    except OverflowError:
-        return every
-    if not bool((np.abs(corners) <= _FARTHEST).all()):
+    corners = _corners_of(rings)
+    if corners is None:
         return every
     owner = np.repeat(np.arange(len(rings)), np.fromiter(map(len, rings), np.intp, len(rings)))
     polygons: Any = shapely.polygons(shapely.linearrings(corners, indices=owner))

@@ -32,6 +32,9 @@ AREAS = frozenset({"Polygon", "MultiPolygon"})
 KINDS = frozenset({"annotation", "detection", "cell", "tile"})
 """What can be added; the cores of a TMA grid are QuPath's to lay out."""
 
+_AT_ONCE = 4096
+"""Objects checked together: few enough that the processor's cache holds them."""
+
 _CLASS_NAME = re.compile(r"[^:\r\n]*[^:\s][^:\r\n]*(?:: [^:\r\n]*[^:\s][^:\r\n]*)*")
 
 
@@ -44,6 +47,11 @@ def check_objects(objects: Sequence[SlideObject]) -> None:
         If a shape is empty, invalid, not finite or of a kind QuPath lacks; if a class, name,
         measurement or key cannot be kept; if it is a TMA core.
     """
+    for at in range(0, len(objects), _AT_ONCE):
+        _check_some(objects[at : at + _AT_ONCE])
+
+
+def _check_some(objects: Sequence[SlideObject]) -> None:
     _check_shapes(objects)
     if _all_plain(objects):
         return

@@ -25,6 +25,7 @@ from qpgaze.bridge.projects.files import (
 )
 from qpgaze.bridge.projects.finding import find_entry
 from qpgaze.bridge.projects.folder_entry import FolderEntry
+from qpgaze.bridge.projects.garbage import no_cyclic_garbage
 from qpgaze.bridge.projects.images import check_image_type, read_image
 from qpgaze.bridge.projects.lock import Held, writer_lock
 from qpgaze.bridge.projects.uris import parse_uri, same_place, uri_from_path
@@ -170,6 +171,7 @@ class FolderProject:
             if name not in have:
                 self._new_classes[name] = class_color(name) if color is None else color
 
+    @no_cyclic_garbage()
     def commit(self) -> None:
         """Write everything that is staged; see the protocol."""
         self.require_writable()

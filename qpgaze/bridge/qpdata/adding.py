@@ -9,8 +9,8 @@ from uuid import UUID
 
 from qpgaze.bridge.qpdata import content
 from qpgaze.bridge.qpdata.assembling import Assembler
-from qpgaze.bridge.qpdata.bulk import WORTH, Bulk, Layout, layout_of
-from qpgaze.bridge.qpdata.encoding import ObjectWriter, Shared
+from qpgaze.bridge.qpdata.bulk import WORTH, Bulk
+from qpgaze.bridge.qpdata.encoding import AT_ONCE, ObjectWriter, Shared
 from qpgaze.bridge.qpdata.javatypes import JavaObject
 from qpgaze.bridge.qpdata.records import Roi
 from qpgaze.bridge.qpdata.regions import nuclei, regions
@@ -39,7 +39,9 @@ class NewObjects:
     @classmethod
     def of(cls, objects: Sequence[SlideObject]) -> NewObjects:
         """Choose the regions; bad shapes are refused."""
-        return cls(objects, regions(objects), nuclei(objects))
+        parts = [objects[at : at + AT_ONCE] for at in range(0, len(objects), AT_ONCE)]
+        outer = [roi for part in parts for roi in regions(part)]
+        return cls(objects, outer, [roi for part in parts for roi in nuclei(part)])
 
 
 def write_children(writer: ObjectWriter, new: NewObjects, parent: UUID | None) -> None:
@@ -73,23 +75,21 @@ def _write_leaves(
     writer: ObjectWriter, bulk: Bulk, new: NewObjects, members: Sequence[int]
 ) -> None:
     """Write objects without children; those of known layouts together."""
-    objects, rois = [new.objects[i] for i in members], [new.regions[i] for i in members]
-    layouts: Sequence[Layout | None] = [None] * len(members)
-    if len(members) >= WORTH:
-        layouts = [layout_of(new.objects[i], new.regions[i], new.nuclei[i]) for i in members]
-    at = 0
-    while at < len(members):
-        stop = at
-        while stop < len(members) and bulk.ready(layouts[stop]):
-            stop += 1
-        if stop - at >= WORTH:
-            bulk.write(objects[at:stop], rois[at:stop], layouts[at:stop])  # type: ignore[arg-type]
+    for start in range(0, len(members), AT_ONCE):
+        part = members[start : start + AT_ONCE]
+        objects, rois = [new.objects[i] for i in part], [new.regions[i] for i in part]
+        layouts = bulk.layouts(objects, rois, [new.nuclei[i] for i in part])
+        at = 0
+        while at < len(part):
+            stop = bulk.ready_until(layouts, at)
+            if stop - at >= WORTH:
+                bulk.write(objects[at:stop], rois[at:stop], layouts[at:stop])
+            else:
+                stop = max(stop, at + 1)
+                for row in range(at, stop):
+                    writer.head(objects[row], 0)
+                    writer.tail(objects[row], rois[row], new.nuclei[part[row]])
             at = stop
-            continue
-        for row in range(at, max(stop, at + 1)):
-            writer.head(objects[row], 0)
-            writer.tail(objects[row], rois[row], new.nuclei[members[row]])
-        at = max(stop, at + 1)
 
 
 class EditShared(Shared):

@@ -24,7 +24,6 @@ from qpgaze.model import SlideObject
 
 WORTH: Final = 32
 """Objects in a row below which the writer is as fast."""
-_AT_ONCE: Final = 1 << 14
 _KINDS: Final = frozenset({"annotation", "detection", "tile"})
 _BOXES: Final = frozenset({"RectangleROI", "EllipseROI", "LineROI"})
 _NULLS: Final = {"PolygonROI": NULL * 2, "PointsROI": NULL, "GeometryROI": NULL}
@@ -35,18 +34,29 @@ _DIGITS: Final = [i for i in range(36) if i not in (8, 13, 18, 23)]
 
 Bytes = npt.NDArray[np.uint8]
 Layout = tuple[Any, ...]
+Codes = npt.NDArray[np.intp]
 
 
 def layout_of(o: SlideObject, roi: Roi | None, nucleus: Roi | None) -> Layout | None:
     """Return what an object shares with others that are written together; None for none."""
-    if o.kind not in _KINDS or roi is None or nucleus is not None:
+    if roi is None or nucleus is not None or o.kind not in _KINDS:
         return None
-    texts = (o.name or "", o.description or "", *o.metadata.values())
-    if max(map(len, texts)) > _LONGEST:
-        return None
-    keys = tuple(o.metadata) if o.description is None else (DESCRIPTION_KEY, *o.metadata)
-    lists = tuple(o.measurements)
-    return o.kind, o.name is None, o.color, keys, lists, o.locked, o.class_name, roi.kind
+    name, description, metadata = o.name, o.description, o.metadata
+    keys: tuple[str, ...] = ()
+    if name is not None or description is not None or metadata:
+        if max(map(len, (name or "", description or "", *metadata.values()))) > _LONGEST:
+            return None
+        keys = tuple(metadata) if description is None else (DESCRIPTION_KEY, *metadata)
+    return (
+        o.kind,
+        name is None,
+        o.color,
+        keys,
+        tuple(o.measurements),
+        o.locked,
+        o.class_name,
+        roi[0],
+    )
 
 
 class Bulk:
@@ -61,15 +71,32 @@ class Bulk:
     def __init__(self, writer: ObjectWriter) -> None:
         self._writer = writer
         self._java = writer.writer
-        self._ready: set[Layout] = set()
+        self._codes: dict[Layout | None, int] = {None: 0}
+        self._layouts: list[Layout | None] = [None]
+        self._ready: set[int] = set()
 
-    def ready(self, layout: Layout | None) -> bool:
-        """Tell whether all that a layout shares has been written, so that objects can follow."""
-        if layout is None:
-            return False
-        if layout not in self._ready and self._all_known(layout):
-            self._ready.add(layout)
-        return layout in self._ready
+    def layouts(
+        self, objects: Sequence[SlideObject], rois: Sequence[Roi | None], nuclei: Sequence[Any]
+    ) -> Codes:
+        """Return a number for each object's layout; 0 for one that is not written here."""
+        codes = self._codes
+        found = [
+            codes.setdefault(layout, len(codes)) for layout in map(layout_of, objects, rois, nuclei)
+        ]
+        self._layouts = list(codes)
+        return np.array(found, dtype=np.intp)
+
+    def ready_until(self, codes: Codes, at: int) -> int:
+        """Return the place of the first object from `at` on that cannot be written here yet.
+
+        An object can once all that its layout shares has been written.
+        """
+        for code in np.unique(codes[at:]).tolist():
+            layout = self._layouts[code]
+            if code not in self._ready and layout is not None and self._all_known(layout):
+                self._ready.add(code)
+        wrong = np.flatnonzero(~np.isin(codes[at:], list(self._ready)))
+        return at + int(wrong[0]) if len(wrong) else len(codes)
 
     def _all_known(self, layout: Layout) -> bool:
         kind, _, color, keys, lists, locked, class_name, roi = layout
@@ -87,12 +114,10 @@ class Bulk:
         )
 
     def write(
-        self, objects: Sequence[SlideObject], rois: Sequence[Roi], layouts_: Sequence[Layout]
+        self, objects: Sequence[SlideObject], rois: Sequence[Roi | None], codes: Codes
     ) -> None:
         """Write objects whose layouts are ready."""
-        for at in range(0, len(objects), _AT_ONCE):
-            part = slice(at, at + _AT_ONCE)
-            _Part(self._writer, objects[part], rois[part], layouts_[part]).write()
+        _Part(self._writer, objects, rois, codes, self._layouts).write()
 
 
 class _Part:
@@ -102,20 +127,26 @@ class _Part:
         self,
         writer: ObjectWriter,
         objects: Sequence[SlideObject],
-        rois: Sequence[Roi],
-        layouts_: Sequence[Layout],
+        rois: Sequence[Roi | None],
+        codes: Codes,
+        layouts_: Sequence[Layout | None],
     ) -> None:
         self._writer, self._java = writer, writer.writer
         self._objects, self._rois = objects, rois
-        count = len(objects)
-        self._sizes = np.zeros(count, dtype=np.int64)
-        self._given = np.zeros(count, dtype=np.int64)
+        self._sizes = np.zeros(len(objects), dtype=np.int64)
+        self._given = np.zeros(len(objects), dtype=np.int64)
         self._groups: defaultdict[Layout, list[int]] = defaultdict(list)
-        self._late: list[tuple[npt.NDArray[np.intp], Bytes, list[tuple[int, int]]]] = []
         # For a text that is new here: the object that holds it, and its handle within that.
         self._new: dict[str, tuple[int, int]] = {}
-        for row, (o, layout) in enumerate(zip(objects, layouts_, strict=True)):
-            self._groups[layout + self._texts(row, o)].append(row)
+        each: list[tuple[bool, ...]] = [()] * len(objects)
+        for row, o in enumerate(objects):  # in their order, as a text is new only once
+            if o.name is not None or o.description is not None or o.metadata:
+                each[row] = self._texts(row, o)
+        for code in np.unique(codes).tolist():
+            layout = layouts_[code]
+            assert layout is not None  # noqa: S101 - it would not be ready
+            for row in np.flatnonzero(codes == code).tolist():
+                self._groups[layout + each[row]].append(row)
 
     def _texts(self, row: int, o: SlideObject) -> tuple[bool, ...]:
         """Say of each text of an object whether it is new, as the writer would find it."""
@@ -206,7 +237,7 @@ class _Part:
                 pieces.append(_Fixed(np.ascontiguousarray(values[:, i : i + 1]).view(np.uint8)))
         return pieces
 
-    def _regions(self, kind: str, rois: list[Roi]) -> tuple[list[bytes | _Column], int]:
+    def _regions(self, kind: str, rois: list[Any]) -> tuple[list[bytes | _Column], int]:
         """Return regions of one kind, and how many handles each takes."""
         pieces: list[bytes | _Column] = [self._begin(layouts.ROIS[kind])]
         c, z, t = (

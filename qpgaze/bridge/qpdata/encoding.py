@@ -22,6 +22,8 @@ _PLANE = struct.Struct(">iii")
 NO_PROBABILITY: Final = b"\x77\x08" + b"\x7f\xf8" + bytes(6)
 NO_CHILDREN: Final = b"\x77\x04" + bytes(4)
 _NAN: Final = math.nan
+AT_ONCE: Final = 4096
+"""Objects worked on together: few enough that the processor's cache holds them."""
 
 
 class Shared:
@@ -165,6 +167,11 @@ def check(o: SlideObject) -> None:
 
 def check_all(objects: Sequence[SlideObject]) -> None:
     """Refuse as :func:`check` does; most objects share a few classes and keys, looked at once."""
+    for at in range(0, len(objects), AT_ONCE):
+        _check_some(objects[at : at + AT_ONCE])
+
+
+def _check_some(objects: Sequence[SlideObject]) -> None:
     classes = {o.class_name for o in objects}
     keys = {key for found in {tuple(o.metadata) for o in objects} for key in found}
     names = {name for found in {tuple(o.measurements) for o in objects} for name in found}

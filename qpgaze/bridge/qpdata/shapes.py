@@ -114,7 +114,12 @@ def _filled(
 
 def _polygons(shapes: Sequence[Any]) -> Any:
     def build(corners: Any, owner: Any) -> Any:
-        return shapely.polygons(shapely.linearrings(corners, indices=owner))
+        counts = np.bincount(owner)
+        starts = np.cumsum(counts) - counts
+        # Each ring ends with its first corner once more.
+        closed = np.insert(corners, starts + counts, corners[starts], axis=0)
+        offsets = np.concatenate([[0], np.cumsum(counts + 1)]), np.arange(len(counts) + 1)
+        return shapely.from_ragged_array(shapely.GeometryType.POLYGON, closed, offsets)
 
     return _filled(shapes, 3, build, EMPTY)
 
