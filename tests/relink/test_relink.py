@@ -143,6 +143,17 @@ def test_a_renamed_image_is_known_by_what_was_remembered(study: Callable[..., Pa
     assert paths_of(project)[1] == root / "slides" / "a.png"
 
 
+def test_a_choice_that_looks_wrong_is_told(study: Callable[..., Path]) -> None:
+    project = study("a.png", "b.png")
+    relink_project(project)
+    first, second = paths_of(project)
+    second.unlink()
+    report = relink_project(project, chosen={"2": first})
+    assert statuses(report) == ["in place", "found"]
+    assert "another checksum" in report.notes[0]
+    assert report.notes[1] == f"Images 1 and 2 are one file now: {first}."
+
+
 def test_a_checksum_in_the_metadata_decides(study: Callable[..., Path]) -> None:
     project = study("a.png")
     root = project.parent

@@ -29,7 +29,7 @@ from qpgaze.bridge.projects.relink_facts import (
     picture_size,
 )
 from qpgaze.bridge.projects.relink_json import replace_uris
-from qpgaze.bridge.projects.relink_judging import Candidate, choose, folders_alike
+from qpgaze.bridge.projects.relink_judging import Candidate, choose, folders_alike, one_file_twice
 from qpgaze.bridge.projects.relink_search import Search, search_folders
 from qpgaze.bridge.projects.uris import (
     names_device,
@@ -214,14 +214,16 @@ def _remember(places: Sequence[_Place], memory: RememberedImages) -> list[str]:
         if report.status not in (IN_PLACE, FOUND) or report.path is None:
             continue
         facts = file_facts(Path(report.path))
-        if report.status == IN_PLACE and place.facts is not None and place.facts != facts:
+        other = place.facts is not None and not place.facts.same_content(facts)
+        if other:
             notes.append(
                 f"Image {report.entry}: {report.path} is not the file that was there before "
                 "(another checksum). Make sure that its objects still fit."
             )
-        else:
+        if not other or report.status == FOUND:
             memory.remember(report.entry, facts)
-    return notes
+    fresh = [place.report.path for place in places if place.report.status == FOUND]
+    return notes + one_file_twice([(p.report.entry, p.report.path) for p in places], fresh)
 
 
 def _backup(project: FolderProject) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -104,3 +104,23 @@ def choose(candidates: Sequence[Candidate]) -> Candidate | None:
     best = left[0]
     surest = any(item.same_size for item in left)
     return best if best.same_size or not surest else None
+
+
+def one_file_twice(
+    places: Sequence[tuple[str, str | None]], fresh: Collection[str | None]
+) -> list[str]:
+    """Say which images read one and the same file now.
+
+    Parameters
+    ----------
+    places : sequence of (str, str or None)
+        Ids of images, and their files.
+    fresh : collection of str
+        Files that were just found or named.
+    """
+    notes = []
+    for path in sorted({path for path in fresh if path is not None}):
+        ids = sorted({entry for entry, place in places if place == path}, key=int)
+        if len(ids) > 1:
+            notes.append(f"Images {' and '.join(ids)} are one file now: {path}.")
+    return notes
