@@ -49,7 +49,7 @@ final class Journal implements AutoCloseable {
         channel.position(channel.size())
         if (!endsWhole())
             write("\n".getBytes("US-ASCII"))
-        writer = WireServer.daemon("qpgaze-journal") { run() }
+        writer = WireServer.daemon("qpgaze-journal") { writeLines() }
         writer.start()
     }
 
@@ -100,7 +100,8 @@ final class Journal implements AutoCloseable {
         }
     }
 
-    private void run() {
+    /** Not named run: within a closure that is the closure's own. */
+    private void writeLines() {
         try {
             boolean open = true
             long keptNs = System.nanoTime()

@@ -210,6 +210,7 @@ def test_the_halo_says_when_to_zoom_in(window: Window, client: WireClient) -> No
     try:
         client.show_gaze("1", (1000.0, 750.0), radius_image_px=60.0)
         window.until(hint, "[zoom in first]")
+        time.sleep(1)
         window.picture("zoom-in-first")
         time.sleep(0.4)
         client.show_gaze("1", (1000.0, 750.0), radius_image_px=15.0)
