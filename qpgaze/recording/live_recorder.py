@@ -297,7 +297,7 @@ class _Recorder:
         if self.viewer is not None:
             # Gaze is recorded even in trouble, and only then does the hook take label keys.
             state = "paused" if status.paused else "recording"
-            text = status.trouble or f"{status.hz:.0f} Hz, {status.labels or 0} labels"
+            text = status.trouble or status.words()
             self.viewer.show_status(state, text, self.session)
         return reason
 

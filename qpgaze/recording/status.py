@@ -66,6 +66,15 @@ class Status:
         """Whether gaze is thrown away for now, as a person wished."""
         return self.state == "paused"
 
+    def words(self) -> str:
+        """Say it for the line in QuPath's viewer: rate, how well the clocks agree, labels."""
+        parts = [f"{self.hz:.0f} Hz"]
+        if self.sync_us is not None:
+            parts.append(f"clocks within {self.sync_us / 1000:.1f} ms")
+        if self.labels is not None:
+            parts.append("1 label" if self.labels == 1 else f"{self.labels} labels")
+        return ", ".join(parts)
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {**asdict(self), "images": list(self.images), "paused": self.paused}

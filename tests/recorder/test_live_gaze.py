@@ -13,6 +13,7 @@ from qpgaze.model import Event
 from qpgaze.recording import SimulatedSource
 from qpgaze.recording.live_gaze import GazeDot, gaze_place
 from qpgaze.recording.protocol import Batch
+from qpgaze.recording.status import Status
 from qpgaze.samples import GazeSamples, empty_records
 from qpgaze.session import SessionHeader
 from qpgaze.simulate import Reading
@@ -109,3 +110,13 @@ def test_it_is_shown_only_while_it_is_wished(header: SessionHeader, view: Viewer
     dot.put(Batch(0, looking(0.2, 0.2, 400_000), (), ()))
     dot.stop()
     assert len(shown.all) == 4
+
+
+def test_the_line_in_the_viewer() -> None:
+    now = Status(
+        t_us=0, state="recording", hz=119.6, valid=1.0, samples=10, viewer_states=1, events=0,
+        viewer="connected", images=(), sync_us=740, labels=1, bytes=1, free_bytes=1, trouble="",
+    )  # fmt: skip
+    assert now.words() == "120 Hz, clocks within 0.7 ms, 1 label"
+    assert replace(now, sync_us=None, labels=None).words() == "120 Hz"
+    assert replace(now, labels=0).words().endswith("0 labels")
