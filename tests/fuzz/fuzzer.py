@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import gzip
 import importlib.util
 import io
 import json
@@ -65,6 +66,11 @@ OURS = SlideObject(
     measurements={"n": 1.5},
     metadata={"k": "v"},
 )
+TILE = dataclasses.replace(OURS, id=UUID(int=11), kind="tile", parent=OURS.id, class_name=None)
+CELL = dataclasses.replace(
+    OURS, id=UUID(int=12), kind="cell", parent=TILE.id, nucleus=shapely.box(3, 4, 6, 9), z=1
+)
+ALL_OURS = (OURS, TILE, CELL)
 
 
 class Lost(AssertionError):
@@ -86,23 +92,52 @@ def corpus(folder: Path) -> dict[str, list[bytes]]:
     }
 
 
+def with_kinds(files: dict[str, list[bytes]], folder: Path) -> dict[str, list[bytes]]:
+    """Return the same files, and some GeoJSON of cells, tiles and cores as two QuPaths wrote it.
+
+    Apart from the corpus, since each case of a seed must stay what it was.
+    """
+    more = [
+        json.dumps(_some(json.loads(gzip.decompress(path.read_bytes())))).encode()
+        for path in sorted(folder.rglob("*.geojson.gz"))
+    ]
+    return {**files, "geojson": [*files["geojson"], *more]}
+
+
+def _some(collection: dict[str, Any]) -> dict[str, Any]:
+    """Return three features of each type, one of them with a nucleus where there are any."""
+    kept: Counter[str] = Counter()
+    features = []
+    for feature in sorted(collection["features"], key=lambda f: "nucleusGeometry" not in f):
+        kind = feature["properties"]["objectType"]
+        if kept[kind] < 3:
+            kept[kind] += 1
+            features.append(feature)
+    features[0]["properties"]["childObjects"] = features[-2:]
+    return {**collection, "features": features[:-2]}
+
+
 # -- what a damaged file must stand ------------------------------------------------------------
 
 
 def check_qpdata(data: bytes, rng: random.Random) -> str:
-    """Read; where that works, add an object and take it away again: nothing may be left of it."""
+    """Read; where that works, add objects and take them away again: nothing may be left of them."""
     before = read_qpdata(data)
     if rng.randrange(4):
         return "read"
+    if rng.randrange(3) == 0:
+        return _reclassed(data, before, rng)
+    ours = list(ALL_OURS[: rng.choice((1, 3))])
     try:
-        more = edit_qpdata(data, add=[OURS], class_colors={"Fuzz": 0x123456})
+        more = edit_qpdata(data, add=ours, class_colors={"Fuzz": 0x123456})
     except QpgazeError:
         return "read, not edited"
     after = read_qpdata(more)
-    if len(after.objects) != len(before.objects) + 1 or _without_ours(after) != _facts(before):
+    added = len(after.objects) - len(before.objects)
+    if added != len(ours) or _without(after, {one.id for one in ours}) != _facts(before):
         raise Lost("an edit changed what it was not to change")
     try:
-        back = edit_qpdata(more, remove=[OURS.id], class_colors={})
+        back = edit_qpdata(more, remove=[one.id for one in ours], class_colors={})
     except QpgazeError:
         return "edited, not taken back"
     if back != data:
@@ -112,7 +147,9 @@ def check_qpdata(data: bytes, rng: random.Random) -> str:
 
 def _facts(found: Any) -> list[Any]:
     return [
-        str(dataclasses.replace(one, geometry=None)) + shapely.to_wkb(one.geometry, hex=True)
+        str(dataclasses.replace(one, geometry=None, nucleus=None))
+        + shapely.to_wkb(one.geometry, hex=True)
+        + ("" if one.nucleus is None else shapely.to_wkb(one.nucleus, hex=True))
         for one in found.objects
     ] + [
         found.server_json,
@@ -122,9 +159,35 @@ def _facts(found: Any) -> list[Any]:
     ]
 
 
-def _without_ours(found: Any) -> list[Any]:
-    others = tuple(one for one in found.objects if one.id != OURS.id)
+def _without(found: Any, ids: set[UUID]) -> list[Any]:
+    others = tuple(one for one in found.objects if one.id not in ids)
     return _facts(dataclasses.replace(found, objects=others))
+
+
+def _reclassed(data: bytes, before: Any, rng: random.Random) -> str:
+    """Give an object of any kind, cores of a grid too, another class: nothing else may change."""
+    if not before.objects:
+        return "read"
+    old = rng.choice(before.objects)
+    new = dataclasses.replace(old, class_name="Fuzz", name="changed")
+    try:
+        made = edit_qpdata(data, replace=[new], class_colors={"Fuzz": 0x123456})
+    except QpgazeError:
+        return "read, not edited"
+    after = read_qpdata(made)
+    (came,) = [one for one in after.objects if one.id == old.id]
+    if (
+        _facts(dataclasses.replace(after, objects=(came,)))[0]
+        != _facts(dataclasses.replace(before, objects=(new,)))[0]
+    ):
+        raise Lost("an object that got another class got more than that")
+    # Properties may hold the object itself, and ids of those without one are made up anew.
+    lasting = all(before.scan.raw(n).uid for n in range(1, len(before.objects) + 1))
+    if list(after.properties) != list(before.properties) or (
+        lasting and _without(after, {old.id})[:-1] != _without(before, {old.id})[:-1]
+    ):
+        raise Lost("an object changed beside the one that got another class")
+    return "edited"
 
 
 def check_qpproj(data: bytes, rng: random.Random) -> str:
@@ -166,6 +229,8 @@ def check_geojson(data: bytes, rng: random.Random) -> str:
     for item in found:
         if not item.geometry.is_empty and not item.geometry.is_valid:
             raise Lost(f"an invalid {item.geometry.geom_type} came out")
+        if item.nucleus is not None and (item.nucleus.is_empty or not item.nucleus.is_valid):
+            raise Lost("an invalid nucleus came out")
     if rng.randrange(4):
         return "read"
     text = json.dumps(to_geojson(found, {}))
@@ -174,6 +239,12 @@ def check_geojson(data: bytes, rng: random.Random) -> str:
         len({one.id for one in found}) == len(found)
     ):
         raise Lost("objects do not come back")
+    cores = {one.id for one in found if one.kind == "tma_core"}  # the store refuses those
+    found = [
+        dataclasses.replace(one, parent=None) if one.parent in cores else one
+        for one in found
+        if one.id not in cores
+    ]
     try:
         check_objects(found)
         made = edit_qpdata(_EMPTY, add=found, class_colors=_colors(found))
@@ -192,8 +263,11 @@ def check_geojson(data: bytes, rng: random.Random) -> str:
                 "metadata",
                 "locked",
                 "parent",
+                "nucleus_is_ellipse",
             )
         )
+        if item.nucleus is not None:
+            same = same and there.nucleus is not None and there.nucleus.area > 0
         if not same or str(item.measurements) != str(dict(there.measurements)):
             raise Lost(f"object {item.id} was stored as another")
     return "stored"
@@ -262,6 +336,7 @@ def main() -> int:
     ask.add_argument("--first", type=int, default=0)
     ask.add_argument("--count", type=int, default=10_000)
     ask.add_argument("--corpus", type=Path, action="append", help="Folders of real files.")
+    ask.add_argument("--kinds", action="store_true", help="Also GeoJSON of cells, tiles, cores.")
     ask.add_argument("--out", type=Path, default=Path("benchmarks/out/fuzz"))
     given = ask.parse_args()
     folders = given.corpus or [HERE.parent / "data" / "qupath"]
@@ -269,6 +344,8 @@ def main() -> int:
     for folder in folders:
         for kind, found in corpus(folder).items():
             files.setdefault(kind, []).extend(found)
+    if given.kinds:
+        files = with_kinds(files, HERE.parent / "data" / "qupath")
     given.out.mkdir(parents=True, exist_ok=True)
     _limit_memory()
     seen: Counter[str] = Counter()

@@ -27,7 +27,8 @@ def fuzzer() -> ModuleType:
 
 @pytest.mark.parametrize("piece", range(PIECES))
 def test_damaged_files_are_refused_or_kept(fuzzer: ModuleType, piece: int) -> None:
-    files = fuzzer.corpus(HERE.parent / "data" / "qupath")
+    folder = HERE.parent / "data" / "qupath"
+    files = fuzzer.with_kinds(fuzzer.corpus(folder), folder)
     each = COUNT // PIECES
     seen: Counter[str] = Counter()
     for index in range(piece * each, (piece + 1) * each):
