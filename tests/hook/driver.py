@@ -29,7 +29,7 @@ from qpgaze.viewing_json import viewer_state_from_json
 from qpgaze.wire import WireClient
 
 FOLDERS = [f for f in os.environ.get("QPGAZE_QUPATH_DIRS", "").split(os.pathsep) if f]
-START_WAIT_S = 240.0
+START_WAIT_S = 600.0
 CODED = (2600, 1900)
 """Width and height of the coded slide."""
 

@@ -9,6 +9,7 @@ import json
 import math
 import random
 import time
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -19,7 +20,7 @@ from qpgaze_hook_driver import Window, events
 from qpgaze.bridge.geojson import to_geojson
 from qpgaze.errors import WireError
 from qpgaze.model import SlideObject
-from qpgaze.wire import WireClient
+from qpgaze.wire import WireClient, connect
 
 pytestmark = pytest.mark.qupath
 
@@ -134,6 +135,21 @@ def test_objects_come_and_go_whole(window: Window, client: WireClient) -> None:
     assert closed.value.code == "no_image"
 
 
+def listening(window: Window) -> list[str]:
+    """Ports on which QuPath listens, as Linux tells it."""
+    inodes = set()
+    for file in Path(f"/proc/{window.qupath.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            inodes.add(str(file.readlink()).removeprefix("socket:[").rstrip("]"))
+    found = []
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{window.qupath.pid}/net/{name}").read_text().splitlines()[1:]:
+            parts = line.split()
+            if parts[3] == "0A" and parts[9] in inodes:
+                found.append(parts[1])
+    return found
+
+
 def test_started_twice_it_is_one_and_closing_leaves_nothing(window: Window) -> None:
     def files() -> list[Path]:
         return sorted(window.folders[0].iterdir())
@@ -144,8 +160,20 @@ def test_started_twice_it_is_one_and_closing_leaves_nothing(window: Window) -> N
         window.ask("return gui.getMenu('Extensions', false).getItems()*.getText()").count("qpgaze")
         == 1
     )
+    with connect(name="test", folders=window.folders, wait_s=30) as client:
+        client.subscribe(viewer=True, events=True, images=True)
+        client.show_status("recording", "120 Hz", "s")  # keys, status line, timer and listeners
+        window.until("return hook.@keys.active", "true")
+        assert len(listening(window)) == 1
+    window.ask(
+        "gui.getStage().getProperties().put('test.hook', new java.lang.ref.WeakReference(hook))"
+    )
     window.ask("hook.close()")
     time.sleep(2)
+    assert listening(window) == []
+    # Whatever still held it, a listener, a filter or a timer, would keep it from going.
+    gone = "System.gc(); return gui.getStage().getProperties().get('test.hook').get() == null"
+    window.until(gone, "true")
     left = window.ask(
         "return [Thread.getAllStackTraces().keySet().count { it.name.startsWith('qpgaze') },"
         " viewer.getCustomOverlayLayers().size(),"
