@@ -7,7 +7,6 @@ pandas, torch or scikit-image starts behind ``import qpgaze``.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -38,7 +37,10 @@ __all__ = [
     "refine_project",
 ]
 
+TYPE_CHECKING = False  # as type checkers know it, without loading 'typing' for every command
 if TYPE_CHECKING:
+    from typing import Any
+
     from qpgaze.bridge import create_project, open_project
     from qpgaze.errors import QpgazeError
     from qpgaze.refine import refine_labels

@@ -10,13 +10,15 @@ from __future__ import annotations
 import io
 import sys
 
-from qpgaze.cli.app import app
-
 
 def main() -> None:
     """Run the command line and leave with its exit status."""
-    from qpgaze.cli.app import run
-
+    try:
+        # Here and not above: Ctrl-C may come while this is loaded, too.
+        from qpgaze.cli.app import run
+    except KeyboardInterrupt:
+        sys.stderr.write("qpgaze: stopped before it began.\n")
+        sys.exit(130)
     # A name in a project or on a disk may hold what the terminal has no letter for, or half a
     # letter: it is written as an escape then (which JSON understands), and ends nothing.
     for stream in (sys.stdout, sys.stderr):
@@ -25,4 +27,4 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-__all__ = ["app", "main"]
+__all__ = ["main"]
