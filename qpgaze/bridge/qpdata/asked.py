@@ -14,6 +14,7 @@ import numpy.typing as npt
 import shapely
 
 from qpgaze.bridge.qpdata.columns import Shapes, make_objects, measured, regions_of, words_of
+from qpgaze.bridge.qpdata.encoding import AT_ONCE
 from qpgaze.bridge.qpdata.records import Roi
 from qpgaze.bridge.qpdata.regions import flat, title
 from qpgaze.bridge.qpdata.scan import Scan
@@ -63,20 +64,20 @@ def require_as_asked(
         If one differs.
     """
     _require_parents(new, numbers, wanted, place_of, partner)
-    asked: dict[int, SlideObject] = {
-        number: o for number, (o, _, _) in zip(numbers, wanted, strict=True)
-    }
+    asked: list[Any] = [None] * len(new)
+    for number, (o, _, _) in zip(numbers, wanted, strict=True):
+        asked[number] = o
     chosen = np.zeros(len(new), dtype=bool)
     chosen[numbers] = True
     shapes = Shapes(len(new))
     quick = [r.take(chosen[r.numbers]) for r in new.rows if r.template.sample.kind in _QUICK]
     for rows in quick:
-        if not len(rows.numbers):
-            continue
-        objects = [asked[number] for number in rows.numbers.tolist()]
-        good = _rows_alike(rows, objects, shapes)
-        if not good.all():
-            raise _differs(objects[int(np.flatnonzero(~good)[0])])
+        for at in range(0, len(rows.numbers), AT_ONCE):
+            part = rows.take(slice(at, at + AT_ONCE))
+            objects = [asked[number] for number in part.numbers.tolist()]
+            good = _rows_alike(part, objects, shapes)
+            if not good.all():
+                raise _differs(objects[int(np.flatnonzero(~good)[0])])
         chosen[rows.numbers] = False
     geometries = shapes.build()
     nuclei: dict[int, Any] = {}
@@ -118,6 +119,8 @@ def _require_parents(
             raise fault(f"the new object {title(o)} lies under another one than asked")
 
 
+_BOXES = frozenset({"RectangleROI", "EllipseROI"})
+_EXACT = frozenset({"LineROI", "GeometryROI"})
 _QUICK = frozenset({"annotation", "detection", "tile"})
 
 
@@ -191,10 +194,10 @@ def _same_shapes(asked: Sequence[tuple[SlideObject, BaseGeometry, Roi | None]], 
         return
     shapes = flat(np.array([shape for _, shape, _ in asked], dtype=object))
     others = np.array(came, dtype=object)
-    kind = np.array([roi.kind if roi else "" for _, _, roi in asked])
-    boxy = (kind == "RectangleROI") | (kind == "EllipseROI")
+    kinds = [roi.kind if roi else "" for _, _, roi in asked]
+    boxy = np.fromiter((kind in _BOXES for kind in kinds), bool, len(kinds))
+    exact = np.fromiter((kind in _EXACT for kind in kinds), bool, len(kinds))
     good = boxy & (shapely.bounds(shapes) == shapely.bounds(others)).all(axis=1)
-    exact = (kind == "LineROI") | (kind == "GeometryROI")
     single = ~boxy & ~exact
     good[exact] = shapely.equals_exact(shapes[exact], others[exact])
     good[single] = _same_corners(shapes[single], others[single])

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from qpgaze.bridge.qpdata.javatext import decode_modified_utf8
 from qpgaze.bridge.qpdata.records import DESCRIPTION_KEY, PathClass, Raw, Roi
 from qpgaze.bridge.qpdata.scan import Scan
-from qpgaze.bridge.qpdata.shapes import EMPTY, build_kind
+from qpgaze.bridge.qpdata.shapes import EMPTY, Corners, build_kind, corners_of
 from qpgaze.bridge.qpdata.templates import Gap, Rows
 from qpgaze.model import SlideObject
 
@@ -29,9 +29,9 @@ class Shapes:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._kinds: defaultdict[str, list[tuple[list[int], Sequence[Any]]]] = defaultdict(list)
+        self._kinds: defaultdict[str, list[tuple[list[int], Any]]] = defaultdict(list)
 
-    def add(self, kind: str, numbers: list[int], shapes: Sequence[Any]) -> None:
+    def add(self, kind: str, numbers: list[int], shapes: Sequence[Any] | Corners) -> None:
         """Take the shapes of objects, by their numbers."""
         self._kinds[kind].append((numbers, shapes))
 
@@ -40,12 +40,18 @@ class Shapes:
         out = np.full(self._size, EMPTY, dtype=object)
         for kind, parts in self._kinds.items():
             numbers = [n for members, _ in parts for n in members]
-            if len(parts) == 1:
-                shapes = parts[0][1]
-            else:
-                shapes = [s for _, members in parts for s in members]
-            out[numbers] = build_kind(kind, shapes)
+            out[numbers] = build_kind(kind, _joined([shapes for _, shapes in parts]))
         return out
+
+
+def _joined(parts: list[Any]) -> Sequence[Any] | Corners:
+    if len(parts) == 1:
+        return parts[0]  # type: ignore[no-any-return]
+    if any(isinstance(part, Corners) for part in parts):
+        every = [part if isinstance(part, Corners) else corners_of(part) for part in parts]
+        xy, counts = zip(*every, strict=True)
+        return Corners(np.concatenate(xy), np.concatenate(counts))
+    return [shape for part in parts for shape in part]
 
 
 def make_objects(scan: Scan, ids: Sequence[UUID], only: Iterable[int] | None = None) -> list[Any]:
@@ -237,25 +243,26 @@ def regions_of(rows: Rows, shapes: Shapes, role: str = "roi") -> tuple[Iterable[
         corners = np.stack([found[k].astype(float) for k in ("x", "y", "x2", "y2")], axis=1)
         shapes.add(region.kind, numbers, corners)  # type: ignore[arg-type]
         return tuple(found[k].tolist() for k in "czt")
-    shapes.add(region.kind, numbers, payloads(rows, role))
+    shapes.add(region.kind, numbers, _payloads(rows, role))
     plane = _gap(rows, role, "plane")
     assert plane is not None  # noqa: S101 - a region has a box or a plane
     found = rows.numbers_of(plane, ">i4")
     return tuple(found[:, i].tolist() for i in (0, 2, 1))
 
 
-def payloads(rows: Rows, role: str) -> list[Any]:
-    """Return the corners of regions as pairs of bytes, or their WKB."""
+def _payloads(rows: Rows, role: str) -> list[bytes] | Corners:
+    """Return the corners of regions, or their WKB."""
     data = rows.data
     wkb = _gap(rows, role, "wkb")
     if wkb is not None:
         return [data[a:b] for a, b in zip(*rows.spans(wkb), strict=True)]
     x, y = _gap(rows, role, "x"), _gap(rows, role, "y")
-    assert x is not None and y is not None  # noqa: S101, PT018 - as above
-    return [
-        (data[a:b], data[a2:b2])
-        for a, b, a2, b2 in zip(*rows.spans(x), *rows.spans(y), strict=True)
-    ]
+    assert x is not None and y is not None  # noqa: S101, PT018 - a region has one of them
+    begin, stop = rows.bounds(x)
+    counts = (stop - begin) // 4
+    xy = np.empty((int(counts.sum()), 2))
+    xy[:, 0], xy[:, 1] = rows.floats(x), rows.floats(y)
+    return Corners(xy, counts)
 
 
 def class_colors(scan: Scan) -> dict[str, int]:

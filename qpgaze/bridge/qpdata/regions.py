@@ -168,9 +168,14 @@ def _upright_boxes(shapes: Any, types: Any, bounds: Any) -> npt.NDArray[np.bool_
 
 
 def _survives_rounding(shapes: Any) -> npt.NDArray[np.bool_]:
-    """Tell which polygons are still proper ones in single precision."""
-    rounded = shapely.transform(shapes, lambda xy: xy.astype(np.float32).astype(np.float64))
-    return shapely.is_valid(rounded) & (shapely.area(rounded) > 0)  # type: ignore[no-any-return]
+    """Tell which polygons of one ring are still proper ones in single precision."""
+    corners, owner = shapely.get_coordinates(shapes, return_index=True)
+    rounded = corners.astype(np.float32).astype(np.float64)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(shapes)))])
+    made = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, rounded, (offsets, np.arange(len(shapes) + 1))
+    )
+    return shapely.is_valid(made) & (shapely.area(made) > 0)
 
 
 def _pairs(shapes: Any, *, drop_last: bool = False) -> list[tuple[bytes, bytes]]:

@@ -8,9 +8,10 @@ even-odd rule, what its rings enclose.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import shapely
 from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
@@ -24,7 +25,14 @@ _QUARTER: Final = ELLIPSE_CORNERS // 4
 EMPTY: Final = shapely.Polygon()
 
 
-def build_kind(kind: str, shapes: Sequence[Any]) -> Any:
+class Corners(NamedTuple):
+    """The corners of many regions: all x and y, (n, 2), and how many each region has."""
+
+    xy: npt.NDArray[np.float64]
+    counts: npt.NDArray[np.int64]
+
+
+def build_kind(kind: str, shapes: Sequence[Any] | Corners) -> Any:
     """Build the geometries of many regions of one kind.
 
     Parameters
@@ -32,7 +40,8 @@ def build_kind(kind: str, shapes: Sequence[Any]) -> Any:
     kind : str
         QuPath's class (``RectangleROI``).
     shapes : sequence
-        As :class:`~qpgaze.bridge.qpdata.records.Roi` holds them; (n, 4) array for boxes.
+        As :class:`~qpgaze.bridge.qpdata.records.Roi` holds them; (n, 4) array for boxes;
+        Corners, if at hand, for those that have any number of them.
 
     Returns
     -------
@@ -82,61 +91,76 @@ def _lines(shapes: Sequence[Any]) -> Any:
     return shapely.linestrings(corners)
 
 
-def _corners(shapes: Sequence[Any], least: int) -> tuple[Any, Any]:
-    """Return all corners (n, 2) and to which shape each belongs; short shapes are padded."""
-    xs, ys, counts = [], [], np.empty(len(shapes), dtype=np.int64)
-    for i, (x, y) in enumerate(shapes):
-        count = len(x) // 4
-        if count < least:
-            x, y = x + x[-4:] * (least - count), y + y[-4:] * (least - count)
-            count = least
-        xs.append(x)
-        ys.append(y)
-        counts[i] = count
+def corners_of(shapes: Sequence[Any]) -> Corners:
+    """Gather the corners of regions that are pairs of x and y as big-endian float32 bytes."""
+    counts = np.fromiter((len(x) // 4 for x, _ in shapes), np.int64, len(shapes))
     corners = np.empty((int(counts.sum()), 2))
-    corners[:, 0] = np.frombuffer(b"".join(xs), ">f4")
-    corners[:, 1] = np.frombuffer(b"".join(ys), ">f4")
-    return corners, np.repeat(np.arange(len(shapes)), counts)
+    for i in (0, 1):
+        corners[:, i] = np.frombuffer(b"".join(shape[i] for shape in shapes), ">f4")
+    return Corners(corners, counts)
+
+
+def _padded(corners: Corners, least: int) -> Corners:
+    """Repeat the last corner of short regions, but of those that have none."""
+    xy, counts = corners
+    wanted = np.where(counts == 0, 0, np.maximum(counts, least))
+    if np.array_equal(wanted, counts):
+        return corners
+    starts, first = np.cumsum(counts) - counts, np.cumsum(wanted) - wanted
+    place = np.arange(int(wanted.sum())) - np.repeat(first, wanted)
+    rows = np.repeat(starts, wanted) + np.minimum(place, np.repeat(counts - 1, wanted))
+    return Corners(xy[rows], wanted)
 
 
 def _filled(
-    shapes: Sequence[Any], least: int, build: Callable[[Any, Any], Any], empty: BaseGeometry
+    shapes: Sequence[Any] | Corners, least: int, build: Callable[[Corners], Any], empty: Any
 ) -> Any:
     """Build the shapes that have corners, and `empty` for the others."""
-    if all(x for x, _ in shapes):
-        return build(*_corners(shapes, least))
-    out = np.full(len(shapes), empty, dtype=object)
-    some = [i for i, (x, _) in enumerate(shapes) if x]
-    if some:
-        out[some] = build(*_corners([shapes[i] for i in some], least))
+    xy, counts = _padded(shapes if isinstance(shapes, Corners) else corners_of(shapes), least)
+    if counts.all():
+        return build(Corners(xy, counts))
+    out = np.full(len(counts), empty, dtype=object)
+    some = np.flatnonzero(counts)
+    if len(some):
+        out[some] = build(Corners(xy, counts[some]))
     return out
 
 
-def _polygons(shapes: Sequence[Any]) -> Any:
-    def build(corners: Any, owner: Any) -> Any:
-        counts = np.bincount(owner)
-        starts = np.cumsum(counts) - counts
-        # Each ring ends with its first corner once more.
-        closed = np.insert(corners, starts + counts, corners[starts], axis=0)
-        offsets = np.concatenate([[0], np.cumsum(counts + 1)]), np.arange(len(counts) + 1)
-        return shapely.from_ragged_array(shapely.GeometryType.POLYGON, closed, offsets)
-
-    return _filled(shapes, 3, build, EMPTY)
+def _owner(counts: Any) -> Any:
+    return np.repeat(np.arange(len(counts)), counts)
 
 
-def _polylines(shapes: Sequence[Any]) -> Any:
-    def build(corners: Any, owner: Any) -> Any:
-        return shapely.linestrings(corners, indices=owner)
+def _rings(corners: Corners) -> Any:
+    """Build polygons, each closed by its first corner where it is not, and of three at least."""
+    xy, counts = corners
+    stops = np.cumsum(counts)
+    with np.errstate(invalid="ignore"):
+        ended = (xy[stops - counts] == xy[stops - 1]).all(axis=1) & (counts > 3)
+    if not ended.all():
+        late = ~ended
+        xy = np.insert(xy, stops[late], xy[(stops - counts)[late]], axis=0)
+        counts = counts + late
+    offsets = np.concatenate([[0], np.cumsum(counts)]), np.arange(len(counts) + 1)
+    return shapely.from_ragged_array(shapely.GeometryType.POLYGON, xy, offsets)
+
+
+def _polygons(shapes: Sequence[Any] | Corners) -> Any:
+    return _filled(shapes, 3, _rings, EMPTY)
+
+
+def _polylines(shapes: Sequence[Any] | Corners) -> Any:
+    def build(corners: Corners) -> Any:
+        return shapely.linestrings(corners.xy, indices=_owner(corners.counts))
 
     return _filled(shapes, 2, build, shapely.LineString())
 
 
-def _points(shapes: Sequence[Any]) -> Any:
-    def build(corners: Any, owner: Any) -> Any:
-        points = shapely.points(corners)
-        many = shapely.multipoints(points, indices=owner)
-        first = np.searchsorted(owner, np.arange(len(many)))
-        return np.where(np.bincount(owner) == 1, points[first], many)
+def _points(shapes: Sequence[Any] | Corners) -> Any:
+    def build(corners: Corners) -> Any:
+        points: Any = shapely.points(corners.xy)
+        many: Any = shapely.multipoints(points, indices=_owner(corners.counts))
+        first = np.cumsum(corners.counts) - corners.counts
+        return np.where(corners.counts == 1, points[first], many)
 
     return _filled(shapes, 1, build, shapely.MultiPoint())
 
@@ -156,7 +180,7 @@ def _wkb(shapes: Sequence[Any]) -> Any:
     return shapely.from_wkb(np.array(shapes, dtype=object))
 
 
-_BUILDERS: Final[dict[str, Callable[[Sequence[Any]], Any]]] = {
+_BUILDERS: Final[dict[str, Callable[[Any], Any]]] = {
     "RectangleROI": _boxes,
     "EllipseROI": _ellipses,
     "LineROI": _lines,

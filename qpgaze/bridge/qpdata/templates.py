@@ -25,6 +25,7 @@ from qpgaze.bridge.qpdata.records import Raw
 IntArray = npt.NDArray[np.int64]
 
 _MAX_TEMPLATES: Final = 48
+_MOST_FLOATS: Final = 1 << 20
 _MAX_TRIES: Final = 3000
 """Objects looked at for a common layout; a file where none is found costs no more than these."""
 
@@ -254,13 +255,36 @@ class Rows:
         """Return the numbers of a fixed gap, (n, k), in a numpy format."""
         return self.raw(gap).view(form)
 
-    def spans(self, gap: Gap) -> tuple[list[int], list[int]]:
+    def bounds(self, gap: Gap) -> tuple[IntArray, IntArray]:
         """Return where the content after an open gap begins and ends in each object."""
         segment, inside = self.template.place(gap.at)
-        begin = self.segments[:, segment] + inside + gap.size
-        return begin.tolist(), self.segments[:, segment + 1].tolist()
+        return self.segments[:, segment] + inside + gap.size, self.segments[:, segment + 1]
 
-    def take(self, chosen: npt.NDArray[np.bool_]) -> Rows:
+    def spans(self, gap: Gap) -> tuple[list[int], list[int]]:
+        """Return the same as lists."""
+        begin, end = self.bounds(gap)
+        return begin.tolist(), end.tolist()
+
+    def floats(self, gap: Gap) -> npt.NDArray[np.float32]:
+        """Return the numbers after an open gap, of all objects in a row."""
+        begin, end = self.bounds(gap)
+        counts = (end - begin) // 4
+        stops = np.cumsum(counts)
+        made = np.empty(int(stops[-1]) if len(stops) else 0, dtype=np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(self._raw, 4)
+        row = 0
+        while row < len(counts):
+            # A million corners at once: their offsets take more than they do.
+            done = int(stops[row] - counts[row])
+            last = max(int(np.searchsorted(stops, done + _MOST_FLOATS)), row + 1)
+            many = counts[row:last]
+            first = begin[row:last] - 4 * (stops[row:last] - many - done)
+            at = np.repeat(first, many) + 4 * np.arange(int(many.sum()))
+            made[done : done + len(at)] = np.ascontiguousarray(windows[at]).view(">f4")[:, 0]
+            row = last
+        return made
+
+    def take(self, chosen: npt.NDArray[np.bool_] | slice) -> Rows:
         """Return some of the objects."""
         some = object.__new__(Rows)
         some.template, some.data, some._raw = self.template, self.data, self._raw
@@ -286,7 +310,7 @@ class Rows:
                     self.shared[handle] = _REFERENCES[gap.role](reader.resolve(handle))
             elif gap.key == "y":
                 before = self.template.gaps[self.template.gaps.index(gap) - 1]
-                xs, ys = (np.subtract(*self.spans(g)) for g in (before, gap))
+                xs, ys = (np.subtract(*self.bounds(g)) for g in (before, gap))
                 if not np.array_equal(xs, ys):
                     raise content.unknown("a region whose x and y differ in number")
 
