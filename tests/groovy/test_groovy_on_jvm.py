@@ -66,7 +66,8 @@ def test_the_checks_hold_on_the_jvm(built: Any, run: Callable[..., Any]) -> None
     done = run(*built.line("checks.Run", *(f"checks.{name}" for name in CHECKS)))
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stderr
-    assert [f"{one['check']}\n{one['error']}" for one in said if one["error"]] == []
+    failed = [f"{one['check']}\n{one['error']}" for one in said if one["error"]]
+    assert not failed, "\n".join(failed)
     written = sum(
         (PROGRAMS / "checks" / f"{name}.groovy").read_text("utf-8").count('    void "')
         for name in CHECKS

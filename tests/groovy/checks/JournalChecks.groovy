@@ -18,6 +18,12 @@ class JournalChecks {
         return new Journal(folder.toString(), session, { troubles << it })
     }
 
+    /** However slow the disk is: QuPath itself waits for two seconds at most. */
+    private static void end(Journal journal) {
+        journal.close()
+        journal.@writer.join()
+    }
+
     private List<Map> lines() {
         return folder.resolve(Journal.NAME).toFile().readLines("UTF-8").collect { Json.parse(it) as Map }
     }
@@ -27,12 +33,12 @@ class JournalChecks {
         journal.state([t_us: 1L, viewer: "ä"])
         journal.event(2, "label", [event: "mark"])
         1000.times { journal.state([t_us: 3L + it]) }
-        journal.close()
+        end(journal)
         assert lines().take(2) == [[t_us: 1L, viewer: "ä"], [t_us: 2L, kind: "label", data: [event: "mark"]]]
         assert lines().size() == 1002 && journal.lines == 1002 && journal.lost == 0
         assert troubles.isEmpty()
         journal.state([t_us: 9L])
-        journal.close()
+        end(journal)
         assert lines().size() == 1002
     }
 
@@ -40,13 +46,13 @@ class JournalChecks {
         folder.resolve(Journal.NAME).toFile().setText('{"t_us":1}\n{"t_us":', "UTF-8")
         def journal = begin()
         journal.event(2, "note", [:])
-        journal.close()
+        end(journal)
         def text = folder.resolve(Journal.NAME).toFile().readLines("UTF-8")
         assert text == ['{"t_us":1}', '{"t_us":', '{"t_us":2,"kind":"note","data":{}}']
     }
 
     void "only the session's own folder is written into"() {
-        begin().close()
+        end(begin())
         for (wrong in [[folder.toString(), "s2"], [folder.toString(), null], ["relative", "s1"],
                        [folder.resolve("none").toString(), "s1"], ["\u0000", "s1"]]) {
             try {
@@ -66,7 +72,7 @@ class JournalChecks {
             return // Windows lets only some users make one
         }
         try {
-            begin().close()
+            end(begin())
             assert false: "it was opened"
         } catch (IOException e) {
             assert Files.size(elsewhere) == 0
