@@ -9,10 +9,9 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from qpgaze import keys
+from qpgaze.bridge.committing import commit_and_tell
 from qpgaze.bridge.ledger import Ledger, Standing
-from qpgaze.bridge.pending import commit_recorded, open_ledger
-from qpgaze.bridge.projects.in_use import warnings_of_use
-from qpgaze.bridge.projects.live import note_windows
+from qpgaze.bridge.pending import open_ledger
 from qpgaze.bridge.projects.opening import open_project
 from qpgaze.bridge.reading_notes import cut_ledger, data_from_backup
 from qpgaze.bridge.records import Operation, Record, has_details, records_of
@@ -99,8 +98,7 @@ def rollback_session(
         Also remove objects that a person changed since.
     backend : "auto", "embedded", "paquo" or "live"
     save_open : bool, optional
-        Whether QuPath is asked to save images that are open in it, see
-        :meth:`~qpgaze.bridge.projects.live.LiveProject.save_open`.
+        See :func:`~qpgaze.bridge.committing.commit_and_tell`.
 
     Returns
     -------
@@ -133,11 +131,7 @@ def rollback_session(
                 entry.remove([item.id for item in chosen])
                 records += records_of(Operation.REMOVE, entry.id, chosen)
                 records += _nobody_misses(ledger, entry, items, whole)
-        touched = [image.entry for image in report.images if image.removed]
-        report.notes += warnings_of_use(project, touched)
-        if records:
-            commit_recorded(project, ledger, records)
-            report.notes += note_windows(project, save_open)
+        report.notes += commit_and_tell(project, ledger, records, save_open=save_open)
     return report
 
 

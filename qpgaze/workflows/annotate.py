@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import qpgaze
 from qpgaze import keys
 from qpgaze.bridge import open_project
+from qpgaze.bridge.committing import commit_and_tell
 from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, records_of
 from qpgaze.bridge.objects import fixation_objects, label_object
-from qpgaze.bridge.pending import commit_recorded, open_ledger
-from qpgaze.bridge.projects.in_use import warnings_of_use
-from qpgaze.bridge.projects.live import note_windows
+from qpgaze.bridge.pending import open_ledger
 from qpgaze.bridge.reading_notes import cut_ledger, data_from_backup
 from qpgaze.errors import CoverageError, UsageError
 from qpgaze.session import open_session
@@ -129,8 +128,7 @@ def annotate_project(
         Write again what we wrote once and what is gone now.
     backend : "auto", "embedded", "paquo" or "live"
     save_open : bool, optional
-        Whether QuPath is asked to save images that are open in it: True all that got objects,
-        False none, by default those in which nothing was unsaved before.
+        See :func:`~qpgaze.bridge.committing.commit_and_tell`.
     ivt, rules : optional
         See :func:`qpgaze.workflows.read_labels`.
     allow_hosts : collection of str
@@ -147,8 +145,7 @@ def annotate_project(
     found = read_labels(session, ivt=ivt, rules=rules)
     labels, notes = _choose(session, found, fixations)
     with open_project(project_path, mode="r+", backend=backend, allow_hosts=allow_hosts) as project:
-        images, warnings = _write(project, _by_image(labels), image, put_back=put_back)
-        warnings += note_windows(project, save_open)
+        images, warnings = _write(project, _by_image(labels), image, put_back, save_open)
         return AnnotateReport(
             session=str(session.id),
             project=str(project.path),
@@ -217,8 +214,8 @@ def _write(
     project: Project,
     wanted: Mapping[ImageIdentity, Sequence[Label]],
     image: str | None,
-    *,
     put_back: bool,
+    save_open: bool | None,
 ) -> tuple[list[ImageReport], list[str]]:
     """Write what is new, all images together or none, and remember it in the ledger.
 
@@ -237,11 +234,8 @@ def _write(
         report, new = _stage(entry, objects, ledger, put_back=put_back)
         reports.append(report)
         records += new
-    if records:
-        classes = {record.class_name: None for record in records if record.class_name}
-        project.add_classes(classes)
-        warnings += warnings_of_use(project, {record.entry for record in records})
-        commit_recorded(project, ledger, records)
+    project.add_classes({record.class_name: None for record in records if record.class_name})
+    warnings += commit_and_tell(project, ledger, records, save_open=save_open)
     return reports, warnings
 
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import qpgaze
 from qpgaze import keys
 from qpgaze.bridge import open_project
+from qpgaze.bridge.committing import commit_and_tell
 from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, is_ours, records_of
 from qpgaze.bridge.objects import refined_object
-from qpgaze.bridge.pending import commit_recorded, open_ledger
-from qpgaze.bridge.projects.in_use import warnings_of_use
-from qpgaze.bridge.projects.live import note_windows
+from qpgaze.bridge.pending import open_ledger
 from qpgaze.bridge.reading_notes import cut_ledger, data_from_backup
 from qpgaze.errors import CoverageError, RefineError, SessionError
 from qpgaze.refine import DEFAULT_METHOD, refine_labels
@@ -109,9 +108,7 @@ def refine_project(
     image : str, optional
         Only this entry (id or name).
     backend : "auto", "embedded", "paquo" or "live"
-    save_open : bool, optional
-        As for :func:`~qpgaze.workflows.annotate_project`.
-    ivt, rules : optional
+    save_open, ivt, rules : optional
         As given to :func:`~qpgaze.workflows.annotate_project`.
     allow_hosts : collection of str
         Computers, besides the project's own, whose shares slides may be opened from.
@@ -140,10 +137,7 @@ def refine_project(
             done += len(ours)
             if progress:
                 progress(done, total)
-        if records:
-            report.notes += warnings_of_use(project, {record.entry for record in records})
-            commit_recorded(project, ledger, records)
-            report.notes += note_windows(project, save_open)
+        report.notes += commit_and_tell(project, ledger, records, save_open=save_open)
         return report
 
 
