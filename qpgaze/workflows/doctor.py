@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import qpgaze
 from qpgaze.bridge.projects.detect_qupath import Found, paquo_or_reason
 from qpgaze.errors import QpgazeError, WireError
+from qpgaze.recording.attached import Attached, attached_trackers
 from qpgaze.recording.validation.settings import Settings, load_settings
 from qpgaze.recording.watch import disk_state
 from qpgaze.wire import connect, discovery_folders, find_hooks
@@ -77,6 +78,7 @@ def examine(
     settings: Path | None = None,
     hooks: tuple[Path, ...] | None = None,
     qupath: Callable[[], Found] = paquo_or_reason,
+    trackers: Callable[[], Attached] = attached_trackers,
 ) -> tuple[Check, ...]:
     """Look at everything that a recording needs.
 
@@ -90,6 +92,8 @@ def examine(
         Where to look for running QuPaths instead of the user's discovery folders.
     qupath : callable
         Finds the installed QuPath.
+    trackers : callable
+        Finds the attached eye trackers.
 
     Returns
     -------
@@ -103,6 +107,7 @@ def examine(
     steps: Sequence[tuple[str, Callable[[], Check]]] = (
         ("Python", _python),
         ("tracker library", _libraries),
+        ("tracker", lambda: _trackers(trackers())),
         ("settings", lambda: _settings(remembered)),
         ("monitor", lambda: _monitor(known)),
         ("calibration", lambda: _validation(known)),
@@ -160,6 +165,13 @@ def _libraries() -> Check:
             how += f" Tobii's needs glibc 2.34; this system has {release}."
     text = "none. Gazepoint, mouse, simulated and replay need none"
     return Check("tracker library", "missing", text, how)
+
+
+def _trackers(attached: Attached) -> Check:
+    if attached.found:
+        return Check("tracker", "ok", ", ".join(attached.found))
+    how = "An LSL stream, the mouse, a replay and the simulation need none."
+    return Check("tracker", "note", " ".join(attached.troubles), how)
 
 
 def _version(module: str) -> str:
@@ -297,6 +309,7 @@ def _hook(folders: tuple[Path, ...] | None) -> Check:
     how = "Put the hook into QuPath with 'qpgaze install-hook', then start QuPath."
     found = find_hooks(folders)
     troubles = [text for _, text in found.troubles]
+    running = []
     for hook in found.hooks:
         try:
             with connect(hook, name="doctor", software=qpgaze.__version__) as client:
@@ -304,9 +317,14 @@ def _hook(folders: tuple[Path, ...] | None) -> Check:
                 said = client.welcome
                 named = said.get("qupath") or "QuPath"
                 text = f"{named} with hook {said.get('software') or '?'}, {images} images open"
-                return Check("hook", "ok", text)
+                running.append((hook.pid, text))
         except WireError as error:
             troubles.append(str(error))
+    if len(running) == 1:
+        return Check("hook", "ok", running[0][1])
+    if running:
+        text = "; ".join(f"process {pid}: {what}" for pid, what in running)
+        return Check("hook", "note", text, "Say which one to record: --hook PROCESS.")
     if troubles:
         return Check("hook", "missing", " ".join(dict.fromkeys(troubles)), how)
     return Check("hook", "missing", "no QuPath with the hook is running", how)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import struct
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -12,27 +14,32 @@ import pytest
 
 from qpgaze.bridge.projects.detect_qupath import Found
 from qpgaze.cli.app import run
+from qpgaze.recording.attached import Attached, attached_trackers
 from qpgaze.recording.validation.settings import LastValidation, Settings, save_settings
 from qpgaze.wire import StandIn
 from qpgaze.workflows import doctor as doctor_module
 from qpgaze.workflows.doctor import Check, examine, machines_of, to_json
 
 NAMES = [
-    "Python", "tracker library", "settings", "monitor", "calibration", "window", "QuPath", "Java",
-    "hook", "port", "discovery", "disk",
+    "Python", "tracker library", "tracker", "settings", "monitor", "calibration", "window",
+    "QuPath", "Java", "hook", "port", "discovery", "disk",
 ]  # fmt: skip
+
+
+NONE = Attached((), ("No Tobii tracker was found.", "No Gazepoint Control listens."))
 
 
 def nothing() -> Found:
     return Found(None, "", False, "no QuPath was found")
 
 
-def look(tmp_path: Path, qupath: object = nothing) -> dict[str, Check]:
+def look(tmp_path: Path, qupath: object = nothing, attached: Attached = NONE) -> dict[str, Check]:
     checks = examine(
         tmp_path,
         settings=tmp_path / "settings",
         hooks=(tmp_path / "hooks",),
         qupath=qupath,  # type: ignore[arg-type]
+        trackers=lambda: attached,
     )
     assert [c.name for c in checks] == NAMES
     return {c.name: c for c in checks}
@@ -53,6 +60,48 @@ def test_no_library_for_trackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     check = look(tmp_path)["tracker library"]
     assert check.state == "missing"
     assert "pip install 'qpgaze[tobii]'" in check.how
+
+
+def test_trackers_that_are_attached_and_none(tmp_path: Path) -> None:
+    none = look(tmp_path)["tracker"]
+    assert (none.state, none.text) == (
+        "note", "No Tobii tracker was found. No Gazepoint Control listens."
+    )  # fmt: skip
+    one = look(tmp_path, attached=Attached(("Tobii Pro Fusion at 250 Hz",), ()))["tracker"]
+    assert (one.state, one.text, one.how) == ("ok", "Tobii Pro Fusion at 250 Hz", "")
+
+
+@pytest.mark.parametrize(("model", "words"), [
+    ("Tobii Pro Fusion", "Tobii Pro Fusion at 250 Hz"),
+    ("none", "No Tobii tracker was found. See that it is plugged in, has power, and that Tobii's "
+             "runtime is installed."),
+    ("Tobii Eye Tracker 5", "licence"),
+])  # fmt: skip
+def test_each_vendor_is_asked(monkeypatch: pytest.MonkeyPatch, model: str, words: str) -> None:
+    stand_ins = Path(__file__).parent.parent / "recording" / "stand_ins"
+    for name, value in (("FAKE_TOBII", "tobii_research"), ("FAKE_TOBII_MODEL", model)):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", str(stand_ins))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    with socket.socket() as closed:  # bound and not listening: nobody answers there
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        attached = attached_trackers(gazepoint_port=port)
+    said = [*attached.found, *attached.troubles]
+    assert any(words in text for text in said)
+    assert len(attached.found) == (model == "Tobii Pro Fusion")
+    assert f"No Gazepoint Control listens on port {port}." in attached.troubles
+
+
+def test_several_hooks_are_all_named(tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks"
+    # Two that answer; the second as if it were another program's.
+    with StandIn(hooks, qupath="0.5.1"), StandIn(hooks, qupath="0.6.0", pid=os.getppid()):
+        check = look(tmp_path)["hook"]
+    assert check.state == "note"
+    assert f"process {os.getpid()}: 0.5.1" in check.text
+    assert f"process {os.getppid()}: 0.6.0" in check.text
+    assert "--hook" in check.how
 
 
 def test_a_running_hook(tmp_path: Path) -> None:
