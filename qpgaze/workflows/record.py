@@ -141,7 +141,7 @@ def record_session(
         zero=setup.zero,
         restart=kind not in RECORDED,
         pseudonym=options.reader or None,
-        events=_validation_before(settings if kind in trackers else None, told),
+        events=_validation_before(settings if kind in trackers else None),
         viewer=views == "qupath",
         hooks=options.hooks,
         hook=hook,
@@ -283,9 +283,9 @@ def chosen_display(settings: Settings) -> Display:
 
 
 def _validation_before(
-    settings: Settings | None, told: Told | None
+    settings: Settings | None,
 ) -> Callable[[SessionHeader], tuple[Event, ...]]:
-    """Return what puts the last validation into a session that it says something of.
+    """Return what puts the last validation into a session that it says something of, or why not.
 
     Another tracker's accuracy, another monitor's or another day's must not pass as measured.
     """
@@ -295,8 +295,8 @@ def _validation_before(
             return ()
         now = datetime.now(timezone.utc)
         last, reason = still_holds(settings, header.tracker, header.display.monitor, now)
-        if reason and told is not None and told.note is not None:
-            told.note(0, reason)
-        return () if last is None else (last.event(),)
+        if last is None:
+            return (Event(0, "note", {"text": reason, "validated": False}),)
+        return (last.event(),)
 
     return known
