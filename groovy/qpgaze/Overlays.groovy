@@ -89,8 +89,15 @@ final class Overlays implements AutoCloseable {
                 return
             g.translate((double) at[0], (double) at[1])
             g.rotate(-viewer.getRotation()) // upright on the screen
-            g.setFont(new Font(Font.SANS_SERIF, Font.BOLD, 12).deriveFont((float) (13 * downsample)))
-            g.drawString(hint, (float) (r + 4 * downsample), (float) (4 * downsample))
+            g.setComposite(AlphaComposite.SrcOver)
+            g.translate((double) (r + 6 * downsample), 0d)
+            g.scale(downsample, downsample) // from here in pixels of the screen
+            g.setFont(new Font(Font.SANS_SERIF, Font.BOLD, 13))
+            int width = g.getFontMetrics().stringWidth(hint)
+            g.setColor(new Color(0, 0, 0, 170))
+            g.fillRoundRect(0, -13, width + 12, 24, 6, 6)
+            g.setColor(Color.WHITE)
+            g.drawString(hint, 6, 4)
         }
     }
 
