@@ -1,5 +1,7 @@
 package qpgaze
 
+import org.slf4j.LoggerFactory
+
 import java.nio.charset.StandardCharsets
 import java.nio.file.Files
 import java.nio.file.Path
@@ -14,6 +16,7 @@ import java.nio.file.Path
 final class LabelsIn {
 
     private static final long WAIT_S = 1800
+    private static final log = LoggerFactory.getLogger("qpgaze")
 
     private final Recorder recorder
     private final Images images
@@ -52,6 +55,16 @@ final class LabelsIn {
 
     /** Put them in; `before` are words of how the session ended, shown with the outcome. */
     void put(Path session, Path project, String before, boolean putBack = false) {
+        try {
+            ask(session, project, before, putBack)
+        } catch (IOException | RuntimeException e) {
+            log.warn("qpgaze: labels", e)
+            Say.trouble("${before}The labels were not put into the images: ${e.message ?: e}\n\n" +
+                "They are kept in the session ${nameOf(session)}: choose 'Put labels into the image' to try again.")
+        }
+    }
+
+    private void ask(Path session, Path project, String before, boolean putBack) {
         if (labelKeys(session) == 0) {
             Say.message("qpgaze", "${before}The session ${nameOf(session)} is kept. It has no labels.")
             return

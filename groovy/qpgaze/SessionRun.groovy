@@ -24,6 +24,8 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
     private volatile Path project
     private volatile Path last
     private volatile boolean byUs = false
+    /** It was stopped before it had begun. */
+    private volatile boolean early = false
     private volatile boolean closed = false
 
     SessionRun(Hook hook, Sessions sessions, Recorder recorder, LabelsIn labels) {
@@ -52,6 +54,7 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
             Say.trouble("Open a project first: the session is kept in its folder.")
             return
         }
+        early = false
         sessions.starting()
         WireServer.daemon("qpgaze-start") { startRecorder() }.start()
     }
@@ -89,6 +92,7 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
             return
         }
         boolean began = state in ["recording", "paused"]
+        early = !began
         sessions.stopping()
         hook.control("stop", [:])
         recorder.stop(began ? 30_000 : 1_000)
@@ -121,17 +125,21 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
 
     @Override
     void ended(int status, String lastWords) {
-        def state = sessions.state
         if (closed)
             return
         def said = recorder.lastSaid("ended")
+        if (said == null && sessions.state in ["recording", "paused"]) // its connection ends any moment
+            waitFor(BACK_MS) { sessions.state == "lost" }
+        def state = sessions.state
         if (state == "lost") {
             sessions.refresh() // its keys are QuPath's again
             return
         }
         if (said == null) {
             sessions.failed()
-            if (state != "stopping" || status != 0)
+            if (state == "stopping" && early)
+                Say.notice("The recorder was stopped before it began.")
+            else
                 Say.trouble("The recorder ended before the session did (status ${status}).\n\n" +
                     (lastWords ?: "It said nothing."))
             return
