@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, repeat
-from operator import eq
+from itertools import chain, islice, repeat
+from operator import attrgetter, eq
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
@@ -119,6 +119,11 @@ def _require_parents(
             raise fault(f"the new object {title(o)} lies under another one than asked")
 
 
+_FIELDS = (
+    "kind", "class_name", "color", "name", "description", "measurements", "metadata", "locked",
+    "is_ellipse", "nucleus_is_ellipse", "missing", "c", "z", "t",
+)  # fmt: skip
+_fields = attrgetter(*_FIELDS)
 _BOXES = frozenset({"RectangleROI", "EllipseROI"})
 _EXACT = frozenset({"LineROI", "GeometryROI"})
 _QUICK = frozenset({"annotation", "detection", "tile"})
@@ -153,29 +158,35 @@ def _rows_alike(
     sample, count = rows.template.sample, len(objects)
     good = np.ones(count, dtype=bool)
 
-    def compare(came: Iterable[Any], asked: Iterable[Any]) -> None:
-        np.logical_and(good, np.fromiter(map(eq, came, asked), bool, count), out=good)
+    def compare(came: Iterable[Any], asked: Sequence[Any]) -> None:
+        came, asked = list(came), list(asked)
+        if came != asked:  # else all are alike, which takes the least to tell
+            np.logical_and(good, np.fromiter(map(eq, came, asked), bool, count), out=good)
+
+    def all_are(value: Any, asked: Sequence[Any]) -> None:
+        if set(asked) != {value}:
+            compare(repeat(value, count), asked)
 
     names, descriptions, metadata, locked, classes = words_of(rows)
-    c, z, t = regions_of(rows, shapes)
+    planes = regions_of(rows, shapes)
+    asked = dict(zip(_FIELDS, zip(*map(_fields, objects), strict=True), strict=True))
+    all_are(sample.kind, asked["kind"])
     color = None if sample.color is None else sample.color & 0xFFFFFF
-    ellipse = sample.roi is not None and sample.roi.kind == "EllipseROI"
-    compare(repeat(sample.kind), [o.kind for o in objects])
-    compare(classes, [o.class_name for o in objects])
-    compare(repeat(color), [None if o.color is None else o.color & 0xFFFFFF for o in objects])
-    compare(names, [o.name for o in objects])
-    compare(descriptions, [o.description for o in objects])
-    compare(metadata, [dict(o.metadata) for o in objects])
-    compare(locked, [o.locked for o in objects])
-    compare(repeat(ellipse), [o.is_ellipse for o in objects])
-    compare(repeat(False), [o.nucleus_is_ellipse for o in objects])
-    compare(repeat(sample.missing), [o.missing for o in objects])
-    for plane, asked in ((c, "c"), (z, "z"), (t, "t")):
-        compare(plane, [getattr(o, asked) for o in objects])
+    all_are(color, [None if c is None else c & 0xFFFFFF for c in asked["color"]])
+    all_are(sample.roi is not None and sample.roi.kind == "EllipseROI", asked["is_ellipse"])
+    all_are(False, asked["nucleus_is_ellipse"])
+    all_are(sample.missing, asked["missing"])
+    compare(classes, asked["class_name"])
+    compare(names, asked["name"])
+    compare(descriptions, asked["description"])
+    compare(metadata, list(map(dict, asked["metadata"])))
+    compare(locked, asked["locked"])
+    for plane, axis in zip(planes, "czt", strict=True):
+        compare(islice(plane, count), asked[axis])
     keys, values = measured(rows)
-    compare(repeat(keys), [list(o.measurements) for o in objects])
+    all_are(tuple(keys), list(map(tuple, asked["measurements"])))
     if good.all():  # else the numbers are not as many
-        flat = chain.from_iterable(o.measurements.values() for o in objects)
+        flat = chain.from_iterable(numbers.values() for numbers in asked["measurements"])
         meant = np.fromiter(map(float, flat), np.float64, values.size).reshape(values.shape)
         good &= ((values == meant) | (np.isnan(values) & np.isnan(meant))).all(axis=1)
     return good

@@ -199,11 +199,10 @@ def words_of(rows: Rows) -> tuple[Iterable[Any], ...]:
         values = zip(*(_texts(rows, g) for g in gaps), strict=True)
         metadata = [{**sample.metadata, **dict(zip(keys, v, strict=True))} for v in values]
     locked = _shared(rows, "locked", sample.locked)
-    known: dict[PathClass | None, str | None] = {None: None}
-    classes = (
-        known.setdefault(c, c.name) if c else None
-        for c in _shared(rows, "class", sample.path_class)
-    )
+    gap, one = _gap(rows, "class"), sample.path_class
+    classes: Iterable[Any] = repeat(one.name if one else None, count)
+    if gap is not None:
+        classes = rows.shared_values(gap, lambda found: found.name if found else None)
     return names, texts, metadata, locked, classes
 
 

@@ -314,10 +314,13 @@ class Rows:
                 if not np.array_equal(xs, ys):
                     raise content.unknown("a region whose x and y differ in number")
 
-    def shared_values(self, gap: Gap) -> list[Any]:
-        """Return what the references of a gap lead to."""
-        targets = self.numbers_of(gap, ">i4")[:, 0].astype(np.int64) - BASE_HANDLE
-        return [self.shared[handle] for handle in targets.tolist()]
+    def shared_values(self, gap: Gap, of: Callable[[Any], Any] | None = None) -> list[Any]:
+        """Return what the references of a gap lead to, or something of it, taken once."""
+        targets = (self.numbers_of(gap, ">i4")[:, 0].astype(np.int64) - BASE_HANDLE).tolist()
+        values = self.shared
+        if of is not None:
+            values = {handle: of(self.shared[handle]) for handle in set(targets)}
+        return [values[handle] for handle in targets]
 
     def counts_of(self, gap: Gap) -> list[tuple[Any, int, int]]:
         """Return what the references of a gap lead to: each, its first object, how many have it."""
