@@ -91,6 +91,7 @@ class FieldMerge:
 
 def merge_fields(
     entry: Entry,
+    here: Fields,
     there: Fields,
     base: Fields | None,
     *,
@@ -103,8 +104,8 @@ def merge_fields(
     ----------
     entry : Entry
         Here, of a project open for changes.
-    there : Fields
-        In the copy.
+    here, there : Fields
+        What is said of it now, and in the copy.
     base : Fields or None
         What both once said; None where that is not known.
     base_type : str or None
@@ -112,7 +113,7 @@ def merge_fields(
     prefer : "here", "copy" or None
         Which side to take where both say something else; None: neither.
     """
-    here, result = Fields.of(entry), FieldMerge()
+    result = FieldMerge()
     chosen = _Choosing(entry.id, result, prefer)
     once = Fields() if base is None else base
     for key in sorted({**here.metadata, **there.metadata}):

@@ -250,11 +250,13 @@ class _Collecting:
         self, mine: Entry, theirs: Entry, once: Fields | None, image: CollectedImage
     ) -> None:
         """Stage what the copy says of an image besides its objects."""
+        here, there = Fields.of(mine), Fields.of(theirs)
         merged = merge_fields(
             mine,
-            Fields.of(theirs),
+            here,
+            there,
             once,
-            base_type=_type_once(mine, theirs),
+            base_type=None if here == there else _type_once(mine, theirs),
             prefer=self.choices.prefer,
         )
         tell_fields(image, merged)
@@ -292,8 +294,6 @@ def _type_once(mine: Entry, theirs: Entry) -> str | None:
     """Return the image type that both once had, None where that is not known."""
     from qpgaze.bridge.qpdata.opening import read_opening
 
-    if mine.image_type == theirs.image_type:
-        return None
     content = _data_once(mine, theirs)
     return None if content is None else read_opening(content).image_type
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qpgaze import keys
@@ -131,6 +131,7 @@ def assert_alike(one: Side, other: Side) -> None:
     assert sorted(map(str, one.records)) == sorted(map(str, other.records))
 
 
+@settings(max_examples=40)
 @given(sides(), sides(), sides(), st.booleans(), st.booleans())
 def test_the_order_of_copies_does_not_matter(
     here: Side, a: Side, b: Side, base: bool, deletions: bool
@@ -142,6 +143,7 @@ def test_the_order_of_copies_does_not_matter(
         assert_alike(forth, back)
 
 
+@settings(max_examples=40)
 @given(sides(), sides(), st.booleans(), st.booleans())
 def test_twice_is_once(here: Side, there: Side, base: bool, deletions: bool) -> None:
     once, first = merge(here, there, base=base, deletions=deletions)
@@ -154,6 +156,7 @@ def test_twice_is_once(here: Side, there: Side, base: bool, deletions: bool) -> 
     assert len(second.conflicts) == len(first.conflicts)
 
 
+@settings(max_examples=40)
 @given(sides(), sides(), st.booleans())
 def test_nothing_is_lost(here: Side, there: Side, base: bool) -> None:
     after, found = merge(here, there, base=base)
@@ -178,6 +181,7 @@ def test_a_copy_of_the_present_state_brings_nothing(here: Side) -> None:
     assert not found.conflicts
 
 
+@settings(max_examples=40)
 @given(sides())
 def test_a_readers_work_comes_home_whole(there: Side) -> None:
     """From an untouched project's point of view no change of labels is a conflict."""
@@ -189,6 +193,7 @@ def test_a_readers_work_comes_home_whole(there: Side) -> None:
     assert all(UUID(told.id).version == 4 for told in found.conflicts)
 
 
+@settings(max_examples=40)
 @given(sides(), st.booleans())
 def test_with_the_version_that_both_had_every_change_of_one_comes_home(
     there: Side, deletions: bool
@@ -205,6 +210,7 @@ def test_with_the_version_that_both_had_every_change_of_one_comes_home(
     assert not found.conflicts
 
 
+@settings(max_examples=40)
 @given(sides(), sides())
 def test_only_what_a_common_version_proves_is_deleted(here: Side, there: Side) -> None:
     _, found = merge(here, there, base=True, deletions=True)
