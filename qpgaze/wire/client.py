@@ -7,12 +7,12 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 from qpgaze.errors import WireError
+from qpgaze.wire.answers import RoundTrip, Streamed
 from qpgaze.wire.channel import Channel, now_us
 from qpgaze.wire.discovery import (
     START_QUPATH,
@@ -31,32 +31,6 @@ log = logging.getLogger("qpgaze.wire")
 WAIT_S: Final = 5.0
 KEPT_LINES: Final = 200_000
 """Stream lines that wait to be taken: an hour of one viewer at 60 Hz."""
-
-
-@dataclass(frozen=True)
-class RoundTrip:
-    """A question for the other clock and its answer, microseconds, each on its own clock.
-
-    Parameters
-    ----------
-    sent_us, back_us : int
-        Here: when the question left, when the answer came.
-    there_us, left_us : int
-        There: when the question came, when the answer left.
-    """
-
-    sent_us: int
-    there_us: int
-    left_us: int
-    back_us: int
-
-
-@dataclass(frozen=True)
-class Streamed:
-    """A line of the stream and when it came, on the host clock."""
-
-    message: Message
-    arrived_us: int
 
 
 def connect(
