@@ -88,7 +88,7 @@ def test_without_a_slide_a_mark_is_no_label(window: Window, client: WireClient) 
     client.show_status("recording", "120 Hz", "s")
     window.until("return hook.@keys.active", "true")
     try:
-        window.ask("viewer.resetImageData()")
+        window.ask("viewer.setImageData(null)")
         window.focus()
         client.take()
         window.hands("key", "1", "sleep", 1)
