@@ -237,6 +237,9 @@ class _Merging:
                 self.result.kept += 1
                 return
         why = f"differs in {what}, with no record of what it was before"
+        home = self._collected(mine)
+        if home is not None:
+            why = f"differs in {what}; here it is as it was collected on {home.time_utc[:10]}"
         if (True, True) in told:
             why = f"changed on both sides, in {what}"
         if self._conflict(other, why):
@@ -246,7 +249,7 @@ class _Merging:
         """Decide on an object that only the copy has."""
         if other.id not in self.here_records and other.id not in self.base:
             return True
-        if self._as_once(other, self.there_records) or self._as_collected(other):
+        if self._as_once(other, self.there_records) or self._collected(other):
             self._tell(self.result.gone_here, other, "deleted here, unchanged in the copy")
             return False
         return self._conflict(other, "deleted here, changed in the copy")
@@ -266,14 +269,13 @@ class _Merging:
         """Tell whether an object is as both once had it."""
         return any(not way(item, records) for way in self._departures(item.id))
 
-    def _as_collected(self, other: SlideObject) -> bool:
-        """Tell whether an object is as it was when it was brought home before."""
-        return any(
-            record.op is Operation.COLLECT
-            and as_recorded(other, record)
-            and has_details(other, record)
-            for record in self.here_records.get(other.id, ())
-        )
+    def _collected(self, item: SlideObject) -> Record | None:
+        """Return the record of when an object was brought home as it is, None where it was not."""
+        for record in reversed(self.here_records.get(item.id, [])):
+            home = record.op is Operation.COLLECT
+            if home and as_recorded(item, record) and has_details(item, record):
+                return record
+        return None
 
     def _conflict(self, other: SlideObject, why: str) -> bool:
         """Note a conflict; True where the copy's side is to be taken."""

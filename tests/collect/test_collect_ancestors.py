@@ -155,6 +155,27 @@ def test_a_drawing_that_was_collected_and_deleted_stays_deleted(
     assert TWO not in people.objects(project)
 
 
+def test_a_drawing_that_a_reader_goes_on_with_is_told_with_its_date(
+    project: Path, copy_of: Copy, people: SimpleNamespace
+) -> None:
+    """Another reader's copy may lie in the same place: nobody can tell whose change it is."""
+    copy = copy_of(project, "a")
+    people.write(copy, add=[people.drawn(2)], in_qupath=True)
+    people.write(project, add=[people.drawn(3)], in_qupath=True)
+    collect(copy, into=project)
+    people.write(copy, change=[people.drawn(2, class_name="Stroma")], in_qupath=True)
+    image = collect(copy, into=project)
+    assert counts(image) == {"same": 4, "conflicts": 1}
+    assert image.conflicts[0].why.startswith(
+        "differs in class; here it is as it was collected on 2"
+    )
+    assert counts(collect(copy, into=project, prefer="copy")) == {
+        "changed": 1,
+        "decided": 1,
+        "same": 4,
+    }
+
+
 def test_a_persons_copy_of_a_label_comes_home_as_the_persons(
     project: Path, copy_of: Copy, people: SimpleNamespace
 ) -> None:
