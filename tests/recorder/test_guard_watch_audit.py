@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -176,6 +177,22 @@ def test_standard_input_that_was_closed_before_says_nothing(
         wait_for(lambda: not any(t.name == "qpgaze-stdin" for t in threading.enumerate()))
     assert ending.reason is None
     os.close(reading)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"])
+def test_the_system_s_signals_end_it_and_are_given_back(name: str) -> None:
+    number = getattr(signal, name, None)
+    if number is None:  # each system has its own
+        assert name in ("SIGHUP", "SIGBREAK")
+        return
+    before = signal.getsignal(number)
+    with Ending() as ending:
+        signal.raise_signal(number)
+        assert ending.reason in ("Ctrl-C", "the system asked for it (SIGTERM)", name)
+        if name == "SIGINT":  # a second one is for a recorder that does not end
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+    assert signal.getsignal(number) is before
 
 
 def test_a_null_device_says_nothing() -> None:

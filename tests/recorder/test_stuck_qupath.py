@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,14 +19,14 @@ from qpgaze.model import Event
 from qpgaze.recording import SimulatedSource
 from qpgaze.recording.live import LiveSetup, PacedSource
 from qpgaze.recording.live_labels import LabelChange
-from qpgaze.recording.live_recorder import Recording, Told, record_live
+from qpgaze.recording.live_recorder import FLUSH_S, Recording, Told, record_live
 from qpgaze.recording.status import Status
 from qpgaze.recording.watch_end import Ending
 from qpgaze.session import SessionHeader, open_session, viewer_state_to_json
 from qpgaze.simulate import Reading
 from qpgaze.viewing import ImageIdentity, ViewerState
 from qpgaze.viewing_json import image_to_json
-from qpgaze.wire import connect
+from qpgaze.wire import StandIn, connect
 from qpgaze.wire.channel import now_us
 from qpgaze.wire.discovery import new_token, proof_of, write_hook_file
 from qpgaze.wire.lines import Outbox
@@ -223,3 +224,36 @@ def test_one_that_stalls_in_the_middle_costs_only_what_was_for_it(
     # What it showed, and that it shows nothing any more.
     states = open_session(tmp_path / "s.qpgaze", check_content=False).viewer_states
     assert [s.shown for s in states[:2]] == [True, False]
+
+
+@pytest.mark.parametrize("theirs", [0, 99])
+def test_a_hook_of_another_version_is_named_and_gaze_goes_on(
+    tmp_path: Path, reading: Reading, theirs: int
+) -> None:
+    with StandIn(tmp_path / "hooks", version=theirs, software="0.0.1"):
+        told, events, t_us = recorded(
+            tmp_path, reading, lambda _told, said: any("of the wire" in text for text in said)
+        )
+    notes = [e.data["text"] for e in events if e.kind == "note" and "of the wire" in e.data["text"]]
+    assert len(notes) == 1  # it looks every second, and says it once
+    assert f"version {theirs} of the wire" in notes[0]
+    assert "Renew" in notes[0]
+    assert "install-hook" in notes[0]
+    assert len(t_us) > 0
+    assert all(s.viewer == "waiting" for s in told)
+
+
+def test_everything_is_on_the_disk_more_than_twice_a_second(
+    tmp_path: Path, reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert FLUSH_S < 0.5
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def counted(descriptor: int) -> None:
+        synced.append(descriptor)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", counted)
+    # Four files each time: gaze, views, events, clocks.
+    recorded(tmp_path, reading, lambda _told, _said: len(synced) >= 12)
