@@ -91,6 +91,8 @@ def test_a_window_that_loses_the_keys_ends_a_hold(keyboard: Keyboard) -> None:
 
 def test_keys_in_a_detached_viewer(keyboard: Keyboard) -> None:
     window = keyboard.window
+    if window.version.startswith("QuPath-0.4"):
+        pytest.skip("qupath: 0.4 detaches no viewer")
     window.ask("gui.getViewerManager().addColumn(viewer)")
     window.until("return hook.images.viewers().size()", "2")
     try:
