@@ -149,7 +149,7 @@ def show(
 
 DRIVER = Path(__file__).parents[1] / "hook" / "driver.py"
 OPEN = """
-gui.getAllViewers().each { it.getImageData()?.setChanged(false) }
+hook.images.viewers().each { it.getImageData()?.setChanged(false) }
 def project = qupath.lib.projects.ProjectIO.loadProject(new File(%s), java.awt.image.BufferedImage)
 gui.setProject(null)
 gui.getAvailablePathClasses().clear()
