@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
@@ -14,6 +16,8 @@ from hypothesis import strategies as st
 from shapely.geometry.base import BaseGeometry
 
 from qpgaze.bridge import create_project, open_project
+from qpgaze.bridge.geojson import Dialect, to_geojson
+from qpgaze.bridge.geojson.reading import read_stream
 from qpgaze.bridge.projects.codec import Codec, ImageOfData
 from qpgaze.bridge.projects.comparing import moved, unlike
 from qpgaze.bridge.projects.embedded import EmbeddedCodec
@@ -147,6 +151,13 @@ def check(
 def test_a_mix_is_read_as_it_was_written(made: list[SlideObject], draw: st.DataObject) -> None:
     image = ImageOfData({"builderType": "uri", "uri": "file:/a.tif", "args": []}, "OTHER", "", None)
     check(EmbeddedCodec(), [EmbeddedCodec()], image, made, draw)
+
+
+@settings(max_examples=40)
+@given(mixes(), st.sampled_from(["0.4", "0.5", "0.7"]))
+def test_a_mix_goes_through_geojson(made: list[SlideObject], dialect: Dialect) -> None:
+    file = io.BytesIO(json.dumps(to_geojson(made, {}, dialect=dialect)).encode("utf-8"))
+    alike([found.object for found in read_stream(file, "file")], made)
 
 
 @pytest.mark.qupath
