@@ -46,6 +46,12 @@ WIDTH = 80
 @click.option("--rate", "rate_hz", type=click.FloatRange(min=1), help="Set the tracker to, Hz.")
 @click.option("--python", metavar="FILE", help="The Python that has the tracker's library.")
 @click.option(
+    "--channels",
+    default="",
+    metavar="A,B,...",
+    help="What an LSL stream's channels hold, in order, where it does not say.",
+)
+@click.option(
     "--hook", metavar="PROCESS", help="Which QuPath, where several run: its process number."
 )
 @click.option("--no-labels", is_flag=True, help="Make no labels while recording.")
@@ -61,6 +67,7 @@ def record(
     views: Any,
     rate_hz: float | None,
     python: str | None,
+    channels: str,
     hook: str | None,
     no_labels: bool,
     as_json: bool,
@@ -83,6 +90,7 @@ def record(
         views=views,
         rate_hz=rate_hz,
         python=python,
+        channels=tuple(name.strip() for name in channels.split(",") if name.strip()),
         hook=hook,
     )
     how = _lines(source) if as_json else _screen(source)

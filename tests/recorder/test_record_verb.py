@@ -223,3 +223,21 @@ def test_only_a_validation_of_this_tracker_and_monitor_goes_into_the_session() -
         (note,) = none
         assert (note.kind, note.data["validated"]) == ("note", False)
         assert "validate-gaze" in note.data["text"]
+
+
+def test_channels_of_a_stream_can_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[RecordOptions] = []
+
+    def stop(options: RecordOptions, **_: object) -> None:
+        asked.append(options)
+        raise SessionError("enough")
+
+    monkeypatch.setattr(record_workflow, "record_session", stop)
+    words = ["record", "--source", "lsl", "--sessions", str(tmp_path), "--rate", "250"]
+    assert run([*words, "--channels", "left_x, left_y,right_x,right_y", "--hook", "7"]) == 2
+    assert "enough" in capsys.readouterr().err
+    (options,) = asked
+    assert options.channels == ("left_x", "left_y", "right_x", "right_y")
+    assert (options.hook, options.rate_hz) == ("7", 250.0)

@@ -101,7 +101,7 @@ def assign(pipe: Pipe, labels: list[str], name: str) -> dict[str, int]:
         raise pipe.Trouble(
             "channels",
             f"The LSL stream '{name}' does not say which channels hold gaze (labels: {listed}).",
-            "Name them in order, such as left_x,left_y,right_x,right_y,left_pupil,right_pupil.",
+            "Name them in order: --channels left_x,left_y,right_x,right_y,left_pupil,right_pupil.",
         )
     return {column: places[column] for column in FLOATS if column in places}
 
