@@ -133,7 +133,7 @@ def test_what_does_not_read_back_as_meant_is_not_written(
     before = [*draw.sample(range(tail), 25), int(Scan(base).counts[0]) + 3]
     after = list(range(end, len(good)))
     written = appending._written
-    for at in [*before, *after, *range(tail + 7, end, 13)]:
+    for at in [*before, *after[::4], *range(tail + 7, end, 13)]:
         monkeypatch.setattr(appending, "_written", lambda *a, at=at: change(written(*a), at))
         try:
             made = edit_qpdata(base, add=added, class_colors=COLORS)
