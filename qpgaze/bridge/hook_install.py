@@ -130,8 +130,7 @@ def install_hook(
     folder = _user_dir(user_dir, there) / FOLDER
     command = program() if command is None else list(command)
     _require_runs(command)
-    known = _read_install(folder)
-    start = folder / "start.groovy"
+    known, start = _read_install(folder), folder / "start.groovy"
     if there is not None:
         startup_before, runs_file = there.startup_script, there.runs_file
     if startup_before is None or _same_file(startup_before, start):
@@ -158,8 +157,9 @@ def install_hook(
         startup, notes = ("kept" if as_it_should else "set"), ()
         if startup == "set":
             run_preference_script(qupath, "set", str(start))
-    before = str(known.get("version") or "")
-    return HookReport(folder, before, qpgaze.__version__, changed, startup, startup_before, notes)
+    was = str(known.get("version") or "")
+    now = qpgaze.__version__
+    return HookReport(folder, was, now, changed, startup, startup_before, notes)
 
 
 def _by_hand(start: Path, runs_file: bool | None) -> tuple[str, ...]:
