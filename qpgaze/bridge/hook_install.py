@@ -147,19 +147,28 @@ def install_hook(
     said["files"] = {name: sha256(data).hexdigest() for name, data in sorted(wanted.items())}
     wanted[INSTALL_FILE] = json.dumps(said, indent=2, ensure_ascii=False).encode("utf-8") + b"\n"
     changed = _write(folder, wanted, known)
+    startup, put = _set_startup(folder, qupath, there, runs_file)
+    notes = _by_hand(start, runs_file) if startup == "by hand" else ()
+    was, now = str(known.get("version") or ""), qpgaze.__version__
+    return HookReport(folder, was, now, (*changed, *put), startup, startup_before, notes)
+
+
+def _set_startup(
+    folder: Path, qupath: Path | None, there: Preference | None, runs_file: bool | None
+) -> tuple[str, tuple[str, ...]]:
+    """Have QuPath start the hook; say what became of that, and which file was written for it."""
+    start = folder / "start.groovy"
     as_it_should = there is not None and _same_file(there.startup_script, start)
+    put: tuple[str, ...] = ()
     if runs_file is not None:
-        put = put_startup_file(folder)
-        changed = (*changed, STARTUP_FILE) if put else changed
+        put = (STARTUP_FILE,) if put_startup_file(folder) else ()
         as_it_should = runs_file and not put
-    startup, notes = "by hand", _by_hand(start, runs_file)
-    if qupath is not None:
-        startup, notes = ("kept" if as_it_should else "set"), ()
-        if startup == "set":
-            run_preference_script(qupath, "set", str(start))
-    was = str(known.get("version") or "")
-    now = qpgaze.__version__
-    return HookReport(folder, was, now, changed, startup, startup_before, notes)
+    if qupath is None:
+        return "by hand", put
+    if as_it_should:
+        return "kept", put
+    run_preference_script(qupath, "set", str(start))
+    return "set", put
 
 
 def _by_hand(start: Path, runs_file: bool | None) -> tuple[str, ...]:
