@@ -67,8 +67,11 @@ def test_what_is_drawn_by_hand_begins_and_ends(window: Window, client: WireClien
     client.take()
     try:
         tool(window, "RECTANGLE")
-        window.drag((x - 120, y - 90), (x - 40, y - 20))
-        first = drawn(client, 2)
+        for _ in range(4):  # on a busy computer motion is lost, and an empty rectangle with it
+            window.drag((x - 120, y - 90), (x - 40, y - 20))
+            first = drawn(client, 2)
+            if first[1]["kept"]:
+                break
         assert [(e["event"], e["tool"], e["edits"]) for e in first] == [
             ("start", "rectangle", False),
             ("end", "rectangle", False),
