@@ -64,9 +64,9 @@ def draw_slide(path: Path, reading: Reading) -> None:
             )  # fmt: skip
 
 
-def _radius(shape: shapely.Geometry) -> float:
+def _radius(shape: Any) -> float:
     left, _, right, _ = shape.bounds
-    return (right - left) / 2
+    return float(right - left) / 2
 
 
 def _tiles(shape: tuple[int, ...], discs: list[Any]) -> Iterator[bytes]:

@@ -165,7 +165,7 @@ def make_labels(
     accuracy_deg, precision_deg, assumed_accuracy, reader, tracker
         Kept with each label; accuracy must be positive.
     presses : sequence of Press, optional
-        Read from the events already, in their order; the events are not read again then.
+        Read already, in their order; the events are not read then.
 
     Raises
     ------
@@ -183,15 +183,12 @@ def make_labels(
         raise UsageError(f"Accuracy is a positive number of degrees, but {accuracy_deg} came.")
     finder = _Finder(fixations, accuracy_deg, parameters or LabelParameters())
     last_us = int(mapped.t_us[-1]) if len(mapped) else 0
-    # What nobody released ends with the session: no reaction lies between.
-    notes: list[Note] = []
-    if presses is None:
-        presses, notes = read_presses(events, end_us=last_us + finder.lag_us)
+    given, notes = ([*presses], []) if presses is not None else _read(events, last_us, finder)
     origin = _Origin(
         session_id, mapped, states, accuracy_deg, precision_deg, assumed_accuracy, reader, tracker
     )
     labels: list[Label] = []
-    for press in presses:
+    for press in given:
         found, span, note = finder.find(press)
         if note:
             where = f"Label {press.number} ({press.class_name}, at {press.start_us / 1e6:.1f} s)"
@@ -200,6 +197,11 @@ def make_labels(
             labels.append(origin.label(press.number, press.event, press.class_name, found, span))
     notes.sort(key=lambda note: note[0])
     return Labelling(tuple(labels), tuple(text for _, text in notes))
+
+
+def _read(events: Sequence[Event], last_us: int, finder: _Finder) -> tuple[list[Press], list[Note]]:
+    # What nobody released ends with the session: no reaction lies between.
+    return read_presses(events, end_us=last_us + finder.lag_us)
 
 
 def make_fixation_labels(

@@ -108,8 +108,7 @@ def record_session(
     Raises
     ------
     UsageError
-        If it is not said where to, a name cannot be one, or several QuPaths run and it is not
-        said which is meant.
+        If it is not said where to, or which of several QuPaths; if a name cannot be one.
     SessionError, SourceError
         If source or disk fail.
     """
