@@ -157,7 +157,9 @@ def test_a_mix_is_read_as_it_was_written(made: list[SlideObject], draw: st.DataO
 @given(mixes(), st.sampled_from(["0.4", "0.5", "0.7"]))
 def test_a_mix_goes_through_geojson(made: list[SlideObject], dialect: Dialect) -> None:
     file = io.BytesIO(json.dumps(to_geojson(made, {}, dialect=dialect)).encode("utf-8"))
-    alike([found.object for found in read_stream(file, "file")], made)
+    found = [one.object for one in read_stream(file, "file")]
+    assert len(found) == len(made)
+    alike(found, made)
 
 
 @pytest.mark.qupath

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -83,22 +84,16 @@ def import_geojson(
     Ids, names, classes, colours, measurements and metadata stay what they are in the file. The
     ledger takes no note: what it holds is what qpgaze made, not what a file brought.
 
-    A TMA core that the image has is treated as any object, but for its shape, which is its grid's.
-    One that it lacks is refused: a core outside a grid is none. Where it is left out, what lies in
-    it is not.
+    A TMA core that the image has keeps its shape, its grid's. One that it lacks is refused; where
+    it is left out, what lies in it is not.
     """
-    read = GeoJsonReport()
+    read, lifted = GeoJsonReport(), 0
     there = {item.id: item for item in entry.objects()}
     with no_cyclic_garbage():
         fresh, known, bad = _sorted_out(path, read, there)
         swap = known if replace else []
-
-        def in_place(objects: Sequence[SlideObject]) -> None:
-            settle_replacements(objects, there)
-
-        bad += _faults(swap, in_place)
+        bad += _faults(swap, partial(settle_replacements, now=there))
         bad += _faults(fresh, check_objects) if bad else _staged_or_faults(entry, fresh)
-        lifted = 0
         if bad:
             bad.sort(key=_in_the_file)
             if not skip_refused:
@@ -109,8 +104,8 @@ def import_geojson(
             entry.add([found.object for found in fresh])
         entry.replace([found.object for found in swap])
     _add_classes(project, [*fresh, *swap], read.class_colors)
-    skipped = 0 if replace else len(known)
-    return ImportReport(len(fresh), len(swap), skipped, bad, lifted, read.mended, read.unknown)
+    left = 0 if replace else len(known)
+    return ImportReport(len(fresh), len(swap), left, bad, lifted, read.mended, read.unknown)
 
 
 def _add_classes(project: Project, found: list[Found], colors: Mapping[str, int]) -> None:

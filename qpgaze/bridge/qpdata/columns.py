@@ -72,7 +72,7 @@ def make_objects(scan: Scan, ids: Sequence[UUID], only: Iterable[int] | None = N
     """
     chosen = np.zeros(len(scan), dtype=bool)
     chosen[slice(1, None) if only is None else list(only)] = True
-    rows = [r.take(chosen[r.numbers]) for r in scan.rows]
+    rows = [r for r in (r.take(chosen[r.numbers]) for r in scan.rows) if len(r.numbers)]
     raws = {n: raw for n, raw in scan.read.items() if chosen[n]}
     shapes = Shapes(len(scan))
     by_kind: defaultdict[str, list[int]] = defaultdict(list)
@@ -81,7 +81,6 @@ def make_objects(scan: Scan, ids: Sequence[UUID], only: Iterable[int] | None = N
             by_kind[raw.roi.kind].append(number)
     for kind, numbers in by_kind.items():
         shapes.add(kind, numbers, [raws[n].roi.shape for n in numbers])  # type: ignore[union-attr]
-    rows = [r for r in rows if len(r.numbers)]
     planes = [regions_of(r, shapes) for r in rows]
     geometries = shapes.build().tolist()
     nuclei = _nuclei(len(scan), rows, raws)
