@@ -185,7 +185,7 @@ class Peer:
             stdout=subprocess.PIPE,
             encoding="utf-8",
         )
-        self.watch = threading.Timer(240.0, self.process.kill)  # only a broken program needs it
+        self.watch = threading.Timer(1800.0, self.process.kill)  # only a broken program needs it
         self.watch.daemon = True
         self.watch.start()
         self.file = Path(self._hear()["file"])

@@ -215,15 +215,15 @@ def test_connections_are_bounded_and_the_silent_are_sent_away(
             for raw in raws:
                 raw.__exit__()
         assert silent.hear() == {}  # five seconds for the hello, then it is closed
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while len(peer.tell("state")["losses"]) > 1:
         assert time.monotonic() < until
-    with connect(peer.file, name="late") as late:
+    with connect(peer.file, name="late", wait_s=30.0) as late:
         assert late.ping()
 
 
 def test_notes_arrive_and_a_goodbye_is_told_from_a_break(peer: Any) -> None:
-    with connect(peer.file, name="polite") as polite:
+    with connect(peer.file, name="polite", wait_s=30.0) as polite:
         polite.show_gaze("1", (3.0, 4.0), radius_image_px=20.0, hint="zoom in first")
         polite.show_status("recording", "120 Hz", "abc")
         assert polite.ping()
@@ -232,7 +232,7 @@ def test_notes_arrive_and_a_goodbye_is_told_from_a_break(peer: Any) -> None:
         assert notes[-2]["point_image_px"] == [3.0, 4.0]
     with Raw(peer, hello(peer, "rude")) as rude:
         assert rude.hear()["type"] == "welcome"
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     left: dict[str, bool] = {}
     while not {"polite", "rude"} <= set(left):
         assert time.monotonic() < until
@@ -333,10 +333,10 @@ def test_the_end_leaves_nothing_and_a_crash_a_file_that_is_known_as_stale(
         assert stat.S_IMODE(second.file.stat().st_mode) == 0o600
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert [h.port for h in find_hooks((folder,)).hooks] == [second.port]
-    with connect(name="recorder", folders=(folder,)) as client:
+    with connect(name="recorder", folders=(folder,), wait_s=30.0) as client:
         client.subscribe(viewer=True)
         second.tell("close")
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while client.ended is None:
             assert time.monotonic() < until
             time.sleep(0.01)
