@@ -57,6 +57,9 @@ def open_slide(path: str | PathLike[str]) -> Slide:
     ) from cause
 
 
+_PNG = b"\x89PNG"
+
+
 def _backends(path: Path, tried: list[str]) -> list[tuple[str, Callable[[Path], Slide]]]:
     """Choose backends by what the file begins with, the best first."""
     from qpgaze.slides.openslide_slide import OpenSlideSlide, detect_vendor
@@ -69,7 +72,8 @@ def _backends(path: Path, tried: list[str]) -> list[tuple[str, Callable[[Path], 
     except OSError as error:
         raise SlideError(f"The slide {path} cannot be opened: {error.strerror}.") from error
     try:
-        vendor = detect_vendor(path)
+        # No vendor's slide begins as a PNG; OpenSlide takes a while to load.
+        vendor = None if start == _PNG else detect_vendor(path)
     except SlideError as error:
         tried.append(f"OpenSlide: {error}")
         vendor = None

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import qpgaze
 from qpgaze.bridge.projects.uris import parse_uri, same_place, uri_from_path
 from qpgaze.errors import ConflictError, QpgazeError, WireError
-from qpgaze.wire import WireClient, find_hooks
-from qpgaze.wire.discovery import process_runs, read_hook_file
+
+if TYPE_CHECKING:
+    from qpgaze.wire import WireClient
 
 CLIENT: Final = "store"
 
@@ -79,6 +80,8 @@ class Windows:
 
     def look(self) -> Windows:
         """Ask every running QuPath anew."""
+        from qpgaze.wire import find_hooks  # most commands ask no QuPath
+
         found = find_hooks(self._folders)
         self.troubles = [
             f"A QuPath (process {pid}) cannot be asked what it has open: {why}"
@@ -144,6 +147,8 @@ class Windows:
         self.close()
 
     def _client(self, path: Path) -> WireClient:
+        from qpgaze.wire import WireClient
+
         known = self._clients.get(path)
         if known is None or known.ended is not None:
             self._clients[path] = known = WireClient(path, CLIENT, qpgaze.__version__)
@@ -165,6 +170,8 @@ class Windows:
 
 def _running(troubles: Iterable[tuple[Path, str]]) -> Iterator[tuple[int, str]]:
     """Choose hooks that cannot be used although their QuPath runs: of another version, say."""
+    from qpgaze.wire.discovery import process_runs, read_hook_file
+
     for path, why in troubles:
         with contextlib.suppress(WireError):
             hook = read_hook_file(path)

@@ -78,11 +78,12 @@ def _write_leaves(
     for start in range(0, len(members), AT_ONCE):
         part = members[start : start + AT_ONCE]
         objects, rois = [new.objects[i] for i in part], [new.regions[i] for i in part]
-        layouts = bulk.layouts(objects, rois, [new.nuclei[i] for i in part])
+        if len(part) >= WORTH:
+            layouts = bulk.layouts(objects, rois, [new.nuclei[i] for i in part])
         at = 0
         while at < len(part):
-            stop = bulk.ready_until(layouts, at)
-            if stop - at >= WORTH:
+            stop = bulk.ready_until(layouts, at) if len(part) >= WORTH else len(part)
+            if len(part) >= WORTH and stop - at >= WORTH:
                 bulk.write(objects[at:stop], rois[at:stop], layouts[at:stop])
             else:
                 stop = max(stop, at + 1)

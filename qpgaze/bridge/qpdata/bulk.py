@@ -91,7 +91,7 @@ class Bulk:
 
         An object can once all that its layout shares has been written.
         """
-        for code in np.unique(codes[at:]).tolist():
+        for code in set(codes[at:].tolist()):
             layout = self._layouts[code]
             if code not in self._ready and layout is not None and self._all_known(layout):
                 self._ready.add(code)
