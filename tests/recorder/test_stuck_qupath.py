@@ -156,7 +156,9 @@ def recorded(
         target=lambda: record_live(what, path, ending=ending, told=heard), daemon=True
     )
     thread.start()
-    wait_for(lambda: enough(told, said))
+    # Gaze must have come by then; a reading that is over before there is enough is a failure.
+    wait_for(lambda: not thread.is_alive() or (enough(told, said) and told and told[-1].samples))
+    assert thread.is_alive(), said
     ending.end("enough")
     thread.join()
     session = open_session(path, check_content=False)
@@ -198,7 +200,7 @@ def test_one_that_stalls_in_the_middle_costs_only_what_was_for_it(
     stuck: Callable[[int], StuckQuPath],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("qpgaze.recording.live_viewer.connect", partial(connect, wait_s=1.0))
+    monkeypatch.setattr("qpgaze.recording.live_viewer.connect", partial(connect, wait_s=3.0))
     monkeypatch.setattr("qpgaze.wire.client.Outbox", partial(Outbox, 16))
     # A hello, the first comparison and the subscription; then nothing is read any more.
     qupath = stuck(10)

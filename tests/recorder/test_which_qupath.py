@@ -125,9 +125,11 @@ def test_the_verb_asks_in_words(
     assert list(tmp_path.iterdir()) == []
 
 
-def wait_for(condition: Any) -> None:
+def wait_for(recorder: threading.Thread, condition: Any) -> None:
+    """Wait while the recorder runs: the reading that it records does not last for ever."""
     pause = threading.Event()
     while not condition():
+        assert recorder.is_alive(), "the recording ended before"
         pause.wait(0.005)
 
 
@@ -146,9 +148,9 @@ def test_while_several_run_none_is_recorded(
     with another_qupath(hooks, "a.svs") as stays:
         with another_qupath(hooks, "b.svs"):
             thread.start()
-            wait_for(lambda: any("Several QuPaths run" in text for text in said))
-        wait_for(lambda: any("is connected" in text for text in said))
-        wait_for(lambda: told and told[-1].images)
+            wait_for(thread, lambda: any("Several QuPaths run" in text for text in said))
+        wait_for(thread, lambda: any("is connected" in text for text in said))
+        wait_for(thread, lambda: told and told[-1].images)
         assert {hook.pid for hook in find_hooks((hooks,)).hooks} == {stays}
     ending.end("enough")
     thread.join()
@@ -199,10 +201,13 @@ def test_another_display_is_in_the_status_and_in_the_session(
         qupath.open_image(ImageIdentity("a.svs", 10, 10))
         qupath.show(seen(qupath.server.clock(), Rect(0.0, 0.0, 1280.0, 720.0), 1.5))
         thread.start()
-        wait_for(lambda: any(TROUBLE in s.trouble for s in told))
+        wait_for(thread, lambda: any(TROUBLE in s.trouble for s in told))
         assert told[-1].state == "trouble"
         wait_for(
-            lambda: any(TROUBLE in n.get("text", "") for n in qupath.notes if n["type"] == "status")
+            thread,
+            lambda: any(
+                TROUBLE in n.get("text", "") for n in qupath.notes if n["type"] == "status"
+            ),
         )
         ending.end("enough")
         thread.join()
