@@ -19,6 +19,8 @@ pytestmark = pytest.mark.qupath
 def views(window: Window, client: WireClient) -> Iterator[Views]:
     """The coded slide fills the only viewer; afterwards the window is as it was."""
     window.ask(
+        # Else QuPath asks whether to save what an earlier test did.
+        "viewer.getImageData()?.setChanged(false)\n"
         "gui.openImageEntry(gui.getProject().getImageList()[1])\n"
         f"viewer.setRotation(0); viewer.setDownsampleFactor(1.7)\n"
         f"viewer.setCenterPixelLocation({CODED[0] / 2}, {CODED[1] / 2})"
