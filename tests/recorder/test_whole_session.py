@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import qpgaze
 
 PROGRAM = Path(__file__).resolve().parents[2] / "benchmarks" / "whole_session.py"
 
 
 def test_what_the_eye_looked_at_becomes_a_refined_object(tmp_path: Path) -> None:
+    # The programs that it starts are to be those that are tested here.
+    environ = {**os.environ, "PYTHONPATH": str(Path(qpgaze.__file__).resolve().parents[1])}
     # One object; the ten minutes that the program takes for 140 differ in length alone.
     done = subprocess.run(
         [sys.executable, str(PROGRAM), "1", str(tmp_path)],
-        capture_output=True, text=True, encoding="utf-8",
+        capture_output=True, text=True, encoding="utf-8", env=environ,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
