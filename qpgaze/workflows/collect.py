@@ -95,25 +95,7 @@ def collect_projects(
         report = CollectReport(str(project.path), dry_run)
         ledger = Ledger.open(folder) if dry_run else open_ledger(project)
         report.notes += cut_ledger(ledger) + data_from_backup(project.entries)
-        shelf = SessionShelf(folder)
-        work = _Collecting(project, ledger, choices)
-        try:
-            if not dry_run:
-                shelf.sweep()
-            for other in others:
-                found = work.collect(other)
-                found.sessions = [
-                    shelf.plan(session, copy=not dry_run)
-                    for session in session_folders(other.path.parent)
-                ]
-                report.copies.append(found)
-            report.notes += warnings_of_use(project, _changed(report))
-            if not dry_run:
-                work.write()
-                report.notes += note_windows(project)
-                shelf.publish()
-        finally:
-            shelf.clear()
+        _Collecting(project, ledger, choices).run(others, report)
     return report
 
 
@@ -155,6 +137,27 @@ class _Collecting:
         self.choices = choices
         self.ledger = ledger
         self._records: list[Record] = []
+
+    def run(self, others: Sequence[Project], report: CollectReport) -> None:
+        """Stage what every copy brings, and write it where it is no dry run."""
+        shelf = SessionShelf(self.project.path.parent)
+        try:
+            if not report.dry_run:
+                shelf.sweep()
+            for other in others:
+                found = self.collect(other)
+                found.sessions = [
+                    shelf.plan(session, copy=not report.dry_run)
+                    for session in session_folders(other.path.parent)
+                ]
+                report.copies.append(found)
+            report.notes += warnings_of_use(self.project, _changed(report))
+            if not report.dry_run:
+                self.write()
+                report.notes += note_windows(self.project)
+                shelf.publish()
+        finally:
+            shelf.clear()
 
     def collect(self, other: Project) -> CollectedCopy:
         """Stage what a copy brings."""

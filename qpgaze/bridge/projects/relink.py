@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from qpgaze.bridge.projects.embedded import EmbeddedCodec
-from qpgaze.bridge.projects.files import Change, read_file, replace_files
+from qpgaze.bridge.projects.files import Change, Snapshot, read_file, replace_files
 from qpgaze.bridge.projects.folder import FolderProject
 from qpgaze.bridge.projects.folder_entry import FolderEntry
 from qpgaze.bridge.projects.images import candidates as recorded_places
@@ -194,16 +194,21 @@ def relink_project(
             "sees. Computers that see the images elsewhere must relink a copy of their own."
         )
     if not dry_run and (changes, remembered) != (None, None):
-        with writer_lock(project.folder) as held:
-            if changes is not None:
-                change = Change(project.path, changes, before, backup=_backup(project))
-                now_ms = project.clock_ms()
-                write_and_note(
-                    project.folder, [change], held=held, now_ms=now_ms, occasion="relink"
-                )
-            if remembered is not None:
-                replace_files([remembered])
+        _write(project, changes, before, remembered)
     return report
+
+
+def _write(
+    project: FolderProject, content: bytes | None, before: Snapshot, remembered: Change | None
+) -> None:
+    with writer_lock(project.folder) as held:
+        if content is not None:
+            backup = project.path.with_name(f"{project.path.name}.backup")
+            made = [Change(project.path, content, before, backup=backup)]
+            now = project.clock_ms()
+            write_and_note(project.folder, made, held=held, now_ms=now, occasion="relink")
+        if remembered is not None:
+            replace_files([remembered])
 
 
 def _remember(places: Sequence[_Place], memory: RememberedImages) -> list[str]:
@@ -224,10 +229,6 @@ def _remember(places: Sequence[_Place], memory: RememberedImages) -> list[str]:
             memory.remember(report.entry, facts)
     fresh = [place.report.path for place in places if place.report.status == FOUND]
     return notes + one_file_twice([(p.report.entry, p.report.path) for p in places], fresh)
-
-
-def _backup(project: FolderProject) -> Path:
-    return project.path.with_name(f"{project.path.name}.backup")
 
 
 def _places(project: FolderProject, memory: RememberedImages) -> list[_Place]:
