@@ -1,8 +1,8 @@
 """GeoJSON in and out: 100,000 objects into a project, and what a million take in memory.
 
-Run ``python benchmarks/geojson_files.py [N]``. Each row runs in a process of its own; memory is the peak
-above the imports. The last column is what is asked for over what was measured: 1 or more is met.
-Half of the objects are rectangles, half 12-gons, two measurements each.
+Run ``python benchmarks/geojson_files.py [N]``. Each row runs in a process of its own; memory is
+the peak above the imports. The last column is what is asked for over what was measured: 1 or more
+is met. Half of the objects are rectangles, half 12-gons, two measurements each.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -263,17 +263,7 @@ class _Part:
 # -- columns ---------------------------------------------------------------------------------------
 
 
-class _Column:
-    """Bytes that differ from object to object."""
-
-    sizes: Any
-
-    def put(self, out: Bytes, at: Any, places: dict[str, int]) -> Any:
-        """Write them at the objects' offsets, and return where each ends."""
-        raise NotImplementedError
-
-
-class _Fixed(_Column):
+class _Fixed:
     """As many bytes for each: (n, size)."""
 
     def __init__(self, values: Bytes) -> None:
@@ -285,7 +275,7 @@ class _Fixed(_Column):
         return at + self.sizes
 
 
-class _Open(_Column):
+class _Open:
     """A length and so many units."""
 
     def __init__(self, values: Sequence[bytes], unit: int, form: str) -> None:
@@ -304,7 +294,7 @@ class _Open(_Column):
         return at + self._lengths
 
 
-class _References(_Column):
+class _References:
     """References to texts, some of which are new and have no place yet."""
 
     sizes = 5
@@ -329,6 +319,10 @@ class _Texts(_Open):
         tags = np.full((len(texts), 1), 0x74, dtype=np.uint8)
         self._counts = np.column_stack([tags, self._counts])
         self.sizes = self.sizes + 1
+
+
+_Column: TypeAlias = "_Fixed | _Open | _References"
+"""Bytes that differ from object to object."""
 
 
 def _texts_of(texts: Sequence[str], new: bool, java: Any) -> _Column:
