@@ -129,6 +129,8 @@ def test_another_image_by_a_double_click(views: Views) -> None:
 
 def test_a_second_viewer_and_a_detached_one(views: Views) -> None:
     window = views.window
+    if window.version.startswith("QuPath-0.4"):
+        pytest.skip("qupath: 0.4 detaches no viewer")
     window.ask("gui.getViewerManager().addColumn(viewer)")
     window.until("return hook.images.viewers().size()", "2")
     # A viewer keeps its name, and another gets another: this one's is not always 2.
