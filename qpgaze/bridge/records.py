@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
@@ -18,6 +18,7 @@ from qpgaze.errors import ProjectError, UnsupportedDataError
 from qpgaze.model import SlideObject
 
 VERSION: Final = 1
+_PERSONS_DETAILS: Final = "persons_details"
 
 
 class Operation(str, Enum):
@@ -140,6 +141,36 @@ def as_recorded(item: SlideObject, record: Record) -> bool:
 def has_details(item: SlideObject, record: Record) -> bool:
     """Tell whether an object has the name, description, colour and lock that a record says."""
     return not record.details or record.details == details_of(item)
+
+
+def has_a_persons_details(item: SlideObject, record: Record) -> bool:
+    """Tell whether a person named, described, coloured or locked an object since we first made it.
+
+    Unlike :func:`has_details` also where we gave it a better shape afterwards: the record of that
+    holds the person's words, and says so.
+    """
+    return bool(record.extra.get(_PERSONS_DETAILS)) or not has_details(item, record)
+
+
+def noting_a_persons_details(
+    records: Iterable[Record], before: Mapping[UUID, SlideObject], last: Mapping[UUID, Record]
+) -> list[Record]:
+    """Note in new records which objects bore a person's name, description, colour or lock.
+
+    Parameters
+    ----------
+    records : iterable of Record
+        Of objects that are about to be replaced.
+    before, last : mapping of UUID
+        What they are now, and the ledger's last record of them.
+    """
+    noted = []
+    for record in records:
+        known = last.get(record.id)
+        if known is not None and has_a_persons_details(before[record.id], known):
+            record = replace(record, extra={**record.extra, _PERSONS_DETAILS: True})
+        noted.append(record)
+    return noted
 
 
 def record_line(record: Record) -> str:

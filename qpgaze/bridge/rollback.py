@@ -14,7 +14,7 @@ from qpgaze.bridge.ledger import Ledger, Standing
 from qpgaze.bridge.pending import open_ledger
 from qpgaze.bridge.projects.opening import open_project
 from qpgaze.bridge.reading_notes import cut_ledger, data_from_backup
-from qpgaze.bridge.records import Operation, Record, has_details, records_of
+from qpgaze.bridge.records import Operation, Record, has_a_persons_details, records_of
 from qpgaze.errors import ProjectError, UsageError
 from qpgaze.model import SlideObject
 
@@ -221,7 +221,8 @@ def _choose(
         if item is None:
             image.gone += 1
         elif also_changed or (
-            standing is Standing.UNTOUCHED and (record is None or has_details(item, record))
+            standing is Standing.UNTOUCHED
+            and (record is None or not has_a_persons_details(item, record))
         ):
             chosen.append(item)
         else:

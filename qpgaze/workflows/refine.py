@@ -15,6 +15,7 @@ from qpgaze.bridge.ledger import Ledger, Operation, Record, Standing, is_ours, r
 from qpgaze.bridge.objects import refined_object
 from qpgaze.bridge.pending import open_ledger
 from qpgaze.bridge.reading_notes import cut_ledger, data_from_backup
+from qpgaze.bridge.records import noting_a_persons_details
 from qpgaze.errors import CoverageError, RefineError, SessionError
 from qpgaze.refine import DEFAULT_METHOD, refine_labels
 from qpgaze.session import open_session, sessions_dir
@@ -265,7 +266,11 @@ def _refine_entry(
         else:
             staged.append(after)
     entry.replace(staged)
-    records += records_of(Operation.REPLACE, entry.id, staged)
+    records += noting_a_persons_details(
+        records_of(Operation.REPLACE, entry.id, staged),
+        {made.id: made for made in ours},
+        ledger.last(entry.id),
+    )
     report.refined, report.without = len(staged), len(free)
     return report
 

@@ -1,4 +1,4 @@
-"""The hook installed as 'qpgaze install-hook --qupath' does it, started by a real QuPath by itself."""
+"""The hook as "qpgaze install-hook --qupath" puts it in place, started by a real QuPath itself."""
 
 from __future__ import annotations
 

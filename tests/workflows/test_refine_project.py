@@ -11,6 +11,7 @@ import shapely
 
 from qpgaze import keys
 from qpgaze.bridge import open_project
+from qpgaze.bridge.rollback import rollback_session
 from qpgaze.errors import CoverageError, RefineError, SessionError, SlideError
 from qpgaze.refine import DEFAULT_METHOD
 from qpgaze.workflows import annotate_project, refine_project
@@ -87,6 +88,21 @@ def test_what_a_person_changed_is_left_alone(annotated, what: str, after_refine:
     assert now.geometry.equals_exact(changed.geometry, 0.01)
     assert now.class_name == changed.class_name
     assert now.metadata == changed.metadata
+
+
+def test_what_a_person_named_is_still_the_person_s_after_a_refinement(annotated) -> None:
+    for round_ in ("first", "second"):
+        with open_project(annotated.project, mode="r+", backend="embedded") as opened:
+            (one,) = [o for o in opened.entries[0].objects() if o.name in ("Pearl 1", "ask Eva")]
+            if round_ == "first":
+                opened.entries[0].replace([replace(one, name="ask Eva")])
+                opened.commit()
+        method = DEFAULT_METHOD if round_ == "first" else "mariam2022"
+        assert refine_project(annotated.project, method=method).images[0].reviewed == 0
+    (session,) = {o.metadata[keys.SESSION] for o in objects_of(annotated.project).values()}
+    report = rollback_session(annotated.project, session)
+    assert report.images[0].left == ["ask Eva"]
+    assert list(objects_of(annotated.project)) == ["ask Eva"]
 
 
 def test_a_person_s_own_objects_are_not_touched(annotated) -> None:
