@@ -75,9 +75,7 @@ def _decode(path: Path) -> Rgb:
         # Up to twice Pillow's limit it only warns; that much is still a reasonable picture here.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            Image.init()
-            known = [name for name in _FORMATS if name in Image.OPEN]
-            with Image.open(path, formats=known) as picture:
+            with _opened(path) as picture:
                 _refuse_deep(path, picture)
                 picture.load()
                 return _rgb(picture)
@@ -94,6 +92,18 @@ def _decode(path: Path) -> Rgb:
             f"The pixels of {path.name} cannot be decoded: {error}.",
             hint="The file may be cut or damaged; copy it again from where it came.",
         ) from error
+
+
+def _opened(path: Path) -> Image.Image:
+    from PIL import Image, UnidentifiedImageError
+
+    # The common formats first: loading all of Pillow's takes longer than reading a small picture.
+    Image.preinit()
+    try:
+        return Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN])
+    except UnidentifiedImageError:
+        Image.init()
+        return Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN])
 
 
 def _refuse_deep(path: Path, picture: Image.Image) -> None:
