@@ -52,6 +52,9 @@ class ImageReport:
         Ids that we wrote once and that somebody deleted or a program overwrote: not put back.
     put_back : int
         Such objects that were written again because that was asked for.
+    way : str
+        ``window``: through the QuPath that has it open, to be saved there; ``file``: into the
+        project's files, beneath any QuPath that has it open.
     """
 
     entry: str
@@ -61,6 +64,7 @@ class ImageReport:
     reviewed: int = 0
     missing: list[str] = field(default_factory=list)
     put_back: int = 0
+    way: str = "file"
 
 
 @dataclass
@@ -227,11 +231,14 @@ def _write(
     entries = _entries_for(project, list(wanted), image)
     reports: list[ImageReport] = []
     records: list[Record] = []
+    in_windows: Collection[str] = getattr(project, "open_entries", ())
     warnings = cut_ledger(ledger) + data_from_backup(entries.values())
     for identity, labels in wanted.items():
         entry = entries[identity]
         objects = _make_objects(labels, pixel_size_of(entry))
         report, new = _stage(entry, objects, ledger, put_back=put_back)
+        # The commit refuses an image that was opened or closed since.
+        report.way = "window" if entry.id in in_windows else "file"
         reports.append(report)
         records += new
     project.add_classes({record.class_name: None for record in records if record.class_name})

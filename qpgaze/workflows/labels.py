@@ -116,9 +116,10 @@ def read_labels(
 def _about_accuracy(accuracy_deg: float, assumed: bool) -> list[str]:
     if not assumed:
         return []
+    degrees = "degree" if accuracy_deg == 1 else "degrees"
     return [
-        f"The session holds no validation of the tracker: its accuracy was taken as "
-        f"{accuracy_deg:g} deg, which sets how large the objects are drawn."
+        f"No measurement of the tracker's accuracy came with this session: {accuracy_deg:g} "
+        f"{degrees} was taken, which sets how large the labels are drawn."
     ]
 
 

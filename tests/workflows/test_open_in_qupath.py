@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +110,16 @@ def test_another_backend_is_refused_where_it_would_be_lost(
     said = cli("annotate", small.session, small.project, "--put-back")
     assert said.status == 0, said.err
     assert set(on_disk(small)) == {"Pearl 1", "Stroma 2"}
+
+
+def test_the_report_says_which_way_the_labels_went(small, shown: OpenImage, standin, cli) -> None:
+    """The hook's dialog offers to save only what came through its window."""
+    line = ("annotate", small.session, small.project, "--no-save-open", "--json")
+    (image,) = json.loads(cli(*line).out)["images"]
+    assert (image["added"], image["way"]) == (2, "window")
+    standin.close_image(shown.key)
+    (image,) = json.loads(cli(*line, "--put-back").out)["images"]
+    assert (image["put_back"], image["way"]) == (2, "file")
 
 
 def test_a_file_is_imported_into_the_window(small, shown: OpenImage, cli, tmp_path: Path) -> None:
