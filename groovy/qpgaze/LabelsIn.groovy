@@ -74,31 +74,26 @@ final class LabelsIn {
         def answer = recorder.ask(putBack ? line + "--put-back" : line, WAIT_S)
         def report = answer.status == 0 ? answer.json() : null
         if (report == null) {
-            Say.trouble("${before}The labels were not put into the images.\n\n${answer.words}\n\n" +
+            Say.trouble("${before}The labels were not put into the images.\n\n${LabelReport.plain(answer.words)}\n\n" +
                 "They are kept in the session ${nameOf(session)}: choose 'Put labels into the image' to try again.")
             return
         }
         Fx.call { images.pulse() }
         overlays.clearLabels()
-        tell(session, project, before, report)
+        tell(session, project, before, new LabelReport(report, images.toWire()))
     }
 
-    private void tell(Path session, Path project, String before, Map report) {
-        def every = (report.images ?: []) as List<Map>
-        long fresh = every.sum(0L) { (it.added as long) + ((it.put_back ?: 0) as long) } as long
-        long missing = every.sum(0L) { (it.missing as List).size() as long } as long
-        // That an open image is not saved yet is asked below.
-        def notes = ((report.notes ?: []) as List).findAll { !it.contains("until it is saved") }.join("\n")
-        def text = before + words(fresh, every, report) + (notes ? "\n\n${notes}" : "")
-        def unsaved = unsavedOf(every)
-        if (missing > 0 && fresh == 0L)
-            Say.ask("qpgaze", "${text}\n\n${missing} of the labels were in the images once and are gone since: " +
-                "deleted, or closed without saving.", ["Put them back", "Leave them"]) { chosen ->
+    private void tell(Path session, Path project, String before, LabelReport report) {
+        def text = [before + report.words(), report.reloading(), report.notes()].findAll { it }.join("\n\n")
+        def unsaved = report.toSave()
+        if (report.missing > 0 && report.fresh == 0L)
+            Say.ask("qpgaze", "${text}\n\n${report.missing} of the labels were in the images once and are gone " +
+                "since: deleted, or closed without saving.", ["Put them back", "Leave them"]) { chosen ->
                 if (chosen == "Put them back")
                     WireServer.daemon("qpgaze-labels") { put(session, project, "", true) }.start()
             }
         else if (unsaved)
-            Say.ask("qpgaze", "${text}\n\nSave ${unsaved.collect { it.identity.name }.join(', ')} now? " +
+            Say.ask("qpgaze", "${text}\n\nSave ${unsaved*.image.name.join(', ')} now? " +
                 "Unsaved, QuPath asks again before it closes the image.", ["Save", "Not now"]) { chosen ->
                 if (chosen == "Save")
                     WireServer.daemon("qpgaze-save") { save(unsaved) }.start()
@@ -107,30 +102,13 @@ final class LabelsIn {
             Say.message("qpgaze", text)
     }
 
-    private static String words(long fresh, List<Map> every, Map report) {
-        if (fresh == 0L)
-            return report.labels == 0 ? "The session gives no label." : "The labels of the session were put in before."
-        def where = every.findAll { (it.added as long) + ((it.put_back ?: 0) as long) > 0 }*.name
-        return (fresh == 1L ? "1 label is" : "${fresh} labels are") + " in ${where.take(5).join(', ')}" +
-            (where.size() > 5 ? " and ${where.size() - 5} more images" : "") +
-            " as 'proposed': " + (fresh == 1L ? "look at it, keep, redraw or delete it."
-            : "look at them, keep, redraw or delete them.")
-    }
-
-    /** Open images that labels went into and that are not saved yet. */
-    private List unsavedOf(List<Map> every) {
-        def touched = every.findAll { (it.added as long) + ((it.put_back ?: 0) as long) > 0 }*.entry as Set
-        return images.toWire().findAll { it.changed && touched.contains(it.image.entry_id) }
-            .collect { images.withKey(it.key as String) }
-    }
-
-    private void save(List open) {
-        for (image in open) {
+    private void save(List<Map> open) {
+        for (one in open) {
             try {
-                objects.save([image: image.key])
-                Say.notice("${image.identity.name} is saved.")
+                objects.save([image: one.key])
+                Say.notice("${one.image.name} is saved.")
             } catch (WireFault e) {
-                Say.trouble("${image.identity.name} was not saved.\n\n${e.message}\n\nThe labels are still in the " +
+                Say.trouble("${one.image.name} was not saved.\n\n${e.message}\n\nThe labels are still in the " +
                     "open image and in the session.")
             }
         }

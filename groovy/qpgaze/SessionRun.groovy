@@ -120,7 +120,7 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
         if (answer.status == 0)
             putLabels(folder, "The recorder was gone; the session is closed now.\n\n")
         else
-            Say.trouble("The session was not closed.\n\n${answer.words}\n\nIt is kept in ${folder}.")
+            Say.trouble("The session was not closed.\n\n${LabelReport.plain(answer.words)}\n\nIt is kept in ${folder}.")
     }
 
     @Override

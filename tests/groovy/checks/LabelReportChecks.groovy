@@ -1,0 +1,70 @@
+package checks
+
+import qpgaze.LabelReport
+
+/** What a person is told, and asked, when a session's labels are in. */
+class LabelReportChecks {
+
+    private static final String NOBODY = "Image 1 ('slide.svs') is open in QuPath with changes that nobody saved: " +
+        "the change shows there and is not on the disk until it is saved (File > Save); --save-open saves both."
+
+    private static Map image(String entry, Map more = [:]) {
+        return [entry: entry, name: "slide-${entry}.svs".toString(), added: 2, put_back: 0, missing: []] + more
+    }
+
+    private static Map open(String entry, boolean changed = true) {
+        return [key: "k${entry}".toString(), changed: changed,
+                image: [entry_id: entry, name: "slide-${entry}.svs".toString()]]
+    }
+
+    private static LabelReport report(List<Map> images, List<Map> open, List<String> notes = []) {
+        return new LabelReport([labels: 2, images: images, notes: notes], open)
+    }
+
+    void "an image whose window got the labels is offered to be saved, once it has something to save"() {
+        def one = report([image("1", [way: "window"])], [open("1"), open("2")])
+        assert one.toSave()*.key == ["k1"]
+        assert one.toReload() == [] && one.reloading() == ""
+        assert report([image("1", [way: "window"])], [open("1", false)]).toSave() == []
+        assert report([image("1", [way: "window", added: 0])], [open("1")]).toSave() == []
+    }
+
+    void "an open image whose file got the labels is never offered to be saved"() {
+        for (changed in [true, false]) {
+            def one = report([image("1", [way: "file"]), image("2", [way: "window"])], [open("1", changed), open("2")])
+            assert one.toSave()*.key == ["k2"]
+            assert one.toReload()*.key == ["k1"]
+            assert one.reloading().contains("slide-1.svs is open") && one.reloading().contains("File > Reload data")
+            assert one.reloading().contains("Put them back") == changed
+        }
+        // A program that does not say which way: what is written may be lost, what is reloaded is not.
+        def untold = report([image("1")], [open("1")])
+        assert untold.toSave() == [] && untold.toReload()*.key == ["k1"]
+        assert report([image("1", [way: "file"])], []).reloading() == ""
+    }
+
+    void "a note of an image that is asked about is left out, one of another image is not"() {
+        def one = report([image("1", [way: "window"])], [open("1")], [NOBODY, NOBODY.replace("Image 1", "Image 2"),
+            "Image 3 ('c') may be open in QuPath: process 7 holds it. Or bring it in: 'qpgaze project export P O.geojson " +
+            "--image 3', then drag it.", "One degree was taken."])
+        def lines = one.notes().readLines()
+        assert lines == ["Image 2 ('slide.svs') is open in QuPath with changes that nobody saved: the change shows " +
+            "there and is not on the disk until it is saved (File > Save).",
+            "Image 3 ('c') may be open in QuPath: process 7 holds it.", "One degree was taken."]
+        assert !one.notes().contains("--")
+        assert report([], [], ["Give --fixations."]).notes() == ""
+    }
+
+    void "what names an option is left out, unless there is nothing else to say"() {
+        assert LabelReport.plain("No label.\n  --fixations draws where it was.") == "No label."
+        assert LabelReport.plain("A dash -- like this -- stays.") == "A dash -- like this -- stays."
+        assert LabelReport.plain("Give --image NAME.") == "Give --image NAME."
+    }
+
+    void "labels are counted over all images"() {
+        def one = report([image("1"), image("2", [added: 0, put_back: 1, missing: ["a", "b"]])], [])
+        assert one.fresh == 3 && one.missing == 2
+        assert one.words().startsWith("3 labels are in slide-1.svs, slide-2.svs as 'proposed'")
+        assert report([image("1", [added: 0])], []).words() == "The labels of the session were put in before."
+    }
+}
