@@ -91,8 +91,11 @@ final class Recorder implements AutoCloseable {
         }.start()
     }
 
-    private static ProcessBuilder builder(List<String> line) {
+    private ProcessBuilder builder(List<String> line) {
         ProcessBuilder builder = new ProcessBuilder(line)
+        // 'python -m' looks for its program in the folder it stands in first: not in whatever folder
+        // QuPath was started from.
+        builder.directory(settings.home.toFile())
         builder.environment().put("PYTHONUTF8", "1")
         // QuPath's own Java may set this for itself; Python must not load its libraries.
         builder.environment().remove("LD_LIBRARY_PATH")

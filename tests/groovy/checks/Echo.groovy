@@ -8,6 +8,7 @@ class Echo {
 
     static void main(String[] given) {
         System.out.println("hook " + System.getenv("QPGAZE_HOOK"))
+        System.out.println("in " + System.getProperty("user.dir"))
         System.err.println("qpgaze: Plug in the tracker.")
         System.out.println('{"event": "started", "given": "' + given.join(" ") + '"}')
         System.out.flush()

@@ -40,7 +40,7 @@ class ProgramChecks {
         one.stop(30_000)
         def end = ends.poll(60, TimeUnit.SECONDS)
         assert end[0] == 3
-        assert end[1] == "hook ${home.resolve('hook-1.json')}\nqpgaze: Plug in the tracker." as String
+        assert end[1] == "hook ${home.resolve('hook-1.json')}\nin ${home.toRealPath()}\nqpgaze: Plug in the tracker." as String
         assert !one.running
         assert ends.isEmpty()
         one.stop(0)
@@ -50,6 +50,8 @@ class ProgramChecks {
         def answer = recorder(echo()).ask(["doctor", "--json"], 60)
         assert answer.status == 0
         assert answer.json().given == "doctor --json"
+        // Not where QuPath was started: a folder qpgaze there would be run instead.
+        assert answer.out.readLines().contains("in ${home.toRealPath()}" as String)
         assert answer.err.trim() == "qpgaze: Plug in the tracker."
         def failed = recorder(echo()).ask(["fail"], 60)
         assert failed.status == 3
