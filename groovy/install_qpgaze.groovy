@@ -50,6 +50,8 @@ try {
     return
 }
 def start = new File(said.folder as String, "start.groovy")
+def shown = { qupath.getStage().getProperties().get("qpgaze.hook") }
+def hookBefore = onFx(shown)
 onFx {
     if (named)
         PathPrefs.startupScriptProperty().set(start.getAbsolutePath())
@@ -60,10 +62,30 @@ onFx {
     System.setProperty("qpgaze.only.hook", "true")
     qupath.runScript(start, null)
 }
-println "Done: qpgaze ${said.hook_version} is in the menu Extensions > qpgaze, now and at every start."
+println comes(shown, hookBefore) ?
+    "Done: qpgaze ${said.hook_version} is in the menu Extensions > qpgaze, now and at every start." :
+    "qpgaze ${said.hook_version} is installed. Its menu Extensions > qpgaze comes in a moment, and at every start; " +
+    "where it does not, look for lines with qpgaze in View > Show log."
 if (said.startup_before)
     println "Your start-up script ${said.startup_before} goes on running before it."
 
+
+/* Whether the menu of the new hook is there, once the thread that loads it is through, or after two minutes. */
+boolean comes(Closure shown, Object before) {
+    if (Platform.isFxApplicationThread())
+        return false // the menu waits for this thread
+    long until = System.nanoTime() + 120_000_000_000L
+    while (System.nanoTime() < until) {
+        boolean loading = Thread.getAllStackTraces().keySet().any { it.getName() == "qpgaze-load" }
+        def now = onFx(shown)
+        if (now != null && !now.is(before))
+            return true
+        if (!loading)
+            return false
+        sleep(250)
+    }
+    return false
+}
 
 /* Where installers put programs, on the three systems; null where there is none that starts. */
 String findProgram() {
@@ -72,6 +94,7 @@ String findProgram() {
     def name = windows ? "qpgaze.exe" : "qpgaze"
     def inside = windows ? "Scripts" : "bin"
     def folders = (System.getenv("PATH") ?: "").split(File.pathSeparator).collect { new File(it) }
+        .findAll { it.isAbsolute() }
     folders << new File(home, ".local/bin") // pipx and uv
     ["qpgaze", ".qpgaze", "venv", ".venv", "qpgaze-env"].each { folders << new File(home, "${it}/${inside}") }
     for (base in ["miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", "AppData/Local/miniconda3"]) {
@@ -98,6 +121,8 @@ String run(List<String> line) {
     def out = File.createTempFile("qpgaze", ".txt")
     try {
         def builder = new ProcessBuilder(line.collect { it as String })
+        // Not where QuPath was started: what lies there might be taken for qpgaze.
+        builder.directory(new File(System.getProperty("user.home")))
         builder.environment().put("PYTHONUTF8", "1")
         builder.redirectErrorStream(true).redirectOutput(out)
         def process = builder.start()
