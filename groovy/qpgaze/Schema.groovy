@@ -46,94 +46,126 @@ final class Schema {
         if (rule == null)
             throw new WireFault("unknown",
                 "A line is of the type ${brief(type)}, which this version does not know.")
-        String wrong = mismatch(message, rule, "")
+        Wrong wrong = mismatch(message, rule)
         if (wrong != null)
-            throw new WireFault("malformed", "In a line '${type}', ${wrong}.")
+            throw new WireFault("malformed", "In a line '${type}', ${wrong.text()}.")
         return message
     }
 
-    private String mismatch(Object value, Map rule, String place) {
+    /** What is wrong; where, is put together on the way out, for a good line should cost little. */
+    private static final class Wrong {
+        private final String words
+        private String place = ""
+
+        Wrong(String words) {
+            this.words = words
+        }
+
+        Wrong within(Object name) {
+            place = place.isEmpty() || place.startsWith("[") ? "${name}${place}" : "${name}.${place}"
+            return this
+        }
+
+        String text() {
+            return words == MISSING ? place + MISSING : (place ?: "it") + words
+        }
+    }
+
+    private static final String MISSING = " is missing"
+
+    private Wrong mismatch(Object value, Map rule) {
         String reference = (String) rule.get('$ref')
         if (reference != null)
-            return mismatch(value, definitions.get(reference.substring(reference.lastIndexOf("/") + 1)), place)
+            return mismatch(value, definitions.get(reference.substring(reference.lastIndexOf("/") + 1)))
         Object type = rule.get("type")
-        if (type != null) {
-            List kinds = type instanceof List ? (List) type : [type]
-            if (!kinds.any { is(value, (String) it) })
-                return "${place ?: 'it'}: expected ${kinds.join(' or ')}, but ${brief(value)} came"
+        if (type != null && !(type instanceof List ? isOneOf(value, (List) type) : is(value, (String) type))) {
+            String kinds = type instanceof List ? ((List) type).join(" or ") : type
+            return new Wrong(": expected ${kinds}, but ${brief(value)} came")
         }
         List allowed = (List) rule.get("enum")
         if (allowed != null && !allowed.contains(value))
-            return "${place}: expected one of ${allowed.join(', ')}, but ${brief(value)} came"
+            return new Wrong(": expected one of ${allowed.join(', ')}, but ${brief(value)} came")
         if (value instanceof Map)
-            return objectMismatch((Map) value, rule, place)
+            return objectMismatch((Map) value, rule)
         if (value instanceof List)
-            return listMismatch((List) value, rule, place)
+            return listMismatch((List) value, rule)
         if (value instanceof CharSequence)
-            return sizeMismatch(codePoints((CharSequence) value), rule, "Length", "characters", place)
-        if (value instanceof Number && rule.get("minimum") != null
-                && ((Number) value).doubleValue() < ((Number) rule.get("minimum")).doubleValue())
-            return "${place}: expected at least ${rule.get('minimum')}, but ${brief(value)} came"
-        return null
-    }
-
-    private String objectMismatch(Map value, Map rule, String place) {
-        for (Object name : (List) (rule.get("required") ?: []))
-            if (!value.containsKey(name))
-                return "${within(place, name)} is missing"
-        for (Map.Entry inner : ((Map<Object, Object>) (rule.get("properties") ?: [:])).entrySet()) {
-            if (value.containsKey(inner.key)) {
-                String wrong = mismatch(value.get(inner.key), (Map) inner.value, within(place, inner.key))
-                if (wrong != null)
-                    return wrong
-            }
+            return sizeMismatch(codePoints((CharSequence) value), rule, "minLength", "maxLength", "characters")
+        if (value instanceof Number) {
+            Number least = (Number) rule.get("minimum")
+            if (least != null && ((Number) value).doubleValue() < least.doubleValue())
+                return new Wrong(": expected at least ${least}, but ${brief(value)} came")
         }
         return null
     }
 
-    private String listMismatch(List value, Map rule, String place) {
-        String wrong = sizeMismatch(value.size(), rule, "Items", "items", place)
+    private Wrong objectMismatch(Map value, Map rule) {
+        List required = (List) rule.get("required")
+        if (required != null)
+            for (Object name : required)
+                if (!value.containsKey(name))
+                    return new Wrong(MISSING).within(name)
+        Map<Object, Object> properties = (Map<Object, Object>) rule.get("properties")
+        if (properties != null)
+            for (Map.Entry<Object, Object> inner : properties.entrySet()) {
+                Object part = value.get(inner.getKey())
+                if (part != null || value.containsKey(inner.getKey())) {
+                    Wrong wrong = mismatch(part, (Map) inner.getValue())
+                    if (wrong != null)
+                        return wrong.within(inner.getKey())
+                }
+            }
+        return null
+    }
+
+    private Wrong listMismatch(List value, Map rule) {
+        Wrong wrong = sizeMismatch(value.size(), rule, "minItems", "maxItems", "items")
         Map each = (Map) rule.get("items")
         for (int i = 0; wrong == null && each != null && i < value.size(); i++)
-            wrong = mismatch(value.get(i), each, "${place}[${i}]".toString())
+            wrong = mismatch(value.get(i), each)?.within("[" + i + "]")
         return wrong
     }
 
-    private static String sizeMismatch(int size, Map rule, String what, String unit, String place) {
-        Number least = (Number) rule.get("min" + what)
-        Number most = (Number) rule.get("max" + what)
+    private static Wrong sizeMismatch(int size, Map rule, String minimum, String maximum, String unit) {
+        Number least = (Number) rule.get(minimum)
+        Number most = (Number) rule.get(maximum)
         if (least != null && size < least.intValue())
-            return "${place}: expected at least ${least} ${unit}, but ${size} came"
+            return new Wrong(": expected at least ${least} ${unit}, but ${size} came")
         if (most != null && size > most.intValue())
-            return "${place}: expected at most ${most} ${unit}, but ${size} came"
+            return new Wrong(": expected at most ${most} ${unit}, but ${size} came")
         return null
     }
 
+    private static boolean isOneOf(Object value, List kinds) {
+        for (Object kind : kinds)
+            if (is(value, (String) kind))
+                return true
+        return false
+    }
+
     private static boolean is(Object value, String kind) {
-        switch (kind) {
-            case "null": return value == null
-            case "boolean": return value instanceof Boolean
-            case "string": return value instanceof CharSequence
-            case "array": return value instanceof List
-            case "object": return value instanceof Map
-            case "number": return value instanceof Number && Double.isFinite(((Number) value).doubleValue())
-            case "integer":
-                if (value instanceof Double || value instanceof Float) {
-                    double number = ((Number) value).doubleValue()
-                    return Double.isFinite(number) && Math.rint(number) == number
-                }
-                return value instanceof Number
-            default: return false
-        }
+        if (kind.equals("null"))
+            return value == null
+        if (kind.equals("string"))
+            return value instanceof CharSequence
+        if (kind.equals("boolean"))
+            return value instanceof Boolean
+        if (kind.equals("array"))
+            return value instanceof List
+        if (kind.equals("object"))
+            return value instanceof Map
+        if (!(value instanceof Number))
+            return false
+        boolean whole = !(value instanceof Double || value instanceof Float)
+        double number = whole ? 0d : ((Number) value).doubleValue()
+        if (kind.equals("number"))
+            return whole || Double.isFinite(number)
+        return kind.equals("integer") && (whole || (Double.isFinite(number) && Math.rint(number) == number))
     }
 
     private static int codePoints(CharSequence text) {
         String whole = text.toString()
         return whole.codePointCount(0, whole.length())
-    }
-
-    private static String within(String place, Object name) {
-        return place ? "${place}.${name}".toString() : String.valueOf(name)
     }
 
     private static String brief(Object value) {

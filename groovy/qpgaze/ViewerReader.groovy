@@ -74,10 +74,11 @@ final class ViewerReader {
         if (one == null || other == null)
             return false
         for (Map.Entry<String, Object> entry : one.entrySet()) {
+            // Java's equality, not Groovy's: that one compares numbers of lists by much work.
             String key = entry.getKey()
-            if (key == "t_us" || key == "read_us" || key == "painted_us")
+            if (key.equals("t_us") || key.equals("read_us") || key.equals("painted_us"))
                 continue
-            if (entry.getValue() != other.get(key))
+            if (!java.util.Objects.equals(entry.getValue(), other.get(key)))
                 return false
         }
         return true
