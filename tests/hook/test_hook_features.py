@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from qpgaze_hook_driver import Window, events
 
-from qpgaze.wire import WireClient
+from qpgaze.wire import WireClient, connect
 
 pytestmark = pytest.mark.qupath
 
@@ -115,6 +115,26 @@ def test_what_is_drawn_by_hand_begins_and_ends(window: Window, client: WireClien
         window.ask("viewer.getHierarchy().clearAll(); viewer.getImageData().setChanged(false)")
 
 
+def test_a_start_of_the_hook_leaves_the_open_slide_as_it_is(window: Window) -> None:
+    """Of its own: QuPath counts a slide as changed once any script was run, this calls the hook."""
+    changed = "return viewer.getImageData().isChanged()"
+    port = window.ask("viewer.getImageData().setChanged(false)\nreturn hook.port")
+    window.ask(
+        "def install = hook.class.getMethod('install', gui.class, java.nio.file.Path)\n"
+        "def home = hook.settings.home\n"
+        "Thread.startDaemon { install.invoke(null, gui, home) }"
+    )
+    window.until(f"return hook != null && hook.port != {port}", "true")
+    assert window.ask(changed) == "false"
+    with connect(name="test", folders=window.folders, wait_s=30) as client:
+        client.subscribe(viewer=True, events=True, images=True)
+        (image,) = client.images()
+        client.show_labels(image["key"], [])
+        client.take(1)
+        assert client.images()[0]["changed"] is False
+    assert window.ask(changed) == "false"
+
+
 def test_a_recorder_that_comes_back_goes_on(
     window: Window, client: WireClient, tmp_path: Path
 ) -> None:
@@ -134,8 +154,6 @@ def test_a_recorder_that_comes_back_goes_on(
     window.ask("viewer.setDownsampleFactor(3.125)")
     window.focus()
     window.hands("key", "1", "sleep", 1.5)
-    from qpgaze.wire import connect
-
     with connect(name="test", folders=window.folders, wait_s=30) as again:
         again.show_status("recording", "120 Hz", session, str(folder))
         window.until("return hook.sessions.state", "recording")
