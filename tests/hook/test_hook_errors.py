@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sys
 import time
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import shapely
 from qpgaze_hook_driver import Window, events
 
+from qpgaze.bridge import open_project
+from qpgaze.recording import SimulatedSource, record
+from qpgaze.simulate import TruthObject, simulate_reading
+from qpgaze.viewing import ImageIdentity
 from qpgaze.wire import WireClient
 
 pytestmark = pytest.mark.qupath
@@ -119,8 +125,8 @@ def test_what_cannot_be_saved_stays_in_the_window(window: Window, client: WireCl
     data.write_text("no folder", encoding="utf-8")
     try:
         window.ask(
-            "def image = hook.images.withKey('" + image["key"] + "')\n"
-            "Thread.start { hook.run.@labels.save([image]) }"
+            f"def open = hook.images.toWire().findAll {{ it.key == '{image['key']}' }}\n"
+            "Thread.start { hook.run.@labels.save(open) }"
         )
         text = said(window)
         assert "slide.tif was not saved" in text
@@ -131,3 +137,36 @@ def test_what_cannot_be_saved_stays_in_the_window(window: Window, client: WireCl
         data.unlink()
         shutil.move(str(away), str(data))
         window.ask("viewer.getHierarchy().clearAll(); viewer.getImageData().setChanged(false)")
+
+
+def test_labels_beneath_an_open_image_are_not_offered_to_be_saved_over(
+    window: Window, tmp_path: Path
+) -> None:
+    pearl = TruthObject("a", "Pearl", shapely.Point(900, 700).buffer(120))
+    reading = simulate_reading([pearl], ImageIdentity("slide.tif", 2000, 1500), seed=1)
+    session = tmp_path / "eye.qpgaze"
+    record(SimulatedSource(reading), session, interrupt_ends=False)
+    # Looked for in another folder this QuPath is not found: the labels go into the file beneath it.
+    command = ["env", f"XDG_RUNTIME_DIR={tmp_path}", sys.executable, "-m", "qpgaze"]
+    study = window.at / "study"
+    window.ask("viewer.getImageData().setChanged(true)")
+    try:
+        window.ask(
+            f"hook.settings.keep('command', {json.dumps(command)})\n"
+            f"def session = new File({json.dumps(str(session))}).toPath()\n"
+            "Thread.start { hook.run.@labels.put(session, gui.getProject().getPath(), '') }"
+        )
+        text = said(window, 120)
+        with open_project(study, backend="embedded") as opened:
+            assert len(opened.entries[0].objects()) == 1
+        assert window.ask("return viewer.getHierarchy().getAnnotationObjects().size()") == "0"
+        assert "1 label is in slide.tif" in text
+        assert "Saving it writes over them" in text
+        assert "File > Reload data" in text
+        assert "Save slide.tif now?" not in text
+        assert "--" not in text
+    finally:
+        window.ask(
+            "hook.settings.keep('command', null)\n"
+            "def data = viewer.getImageData(); gui.getProject().getEntry(data).saveImageData(data)"
+        )
