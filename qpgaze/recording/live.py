@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
@@ -140,6 +140,11 @@ def no_gaze(columns: tuple[Column, ...] = GAZE_COLUMNS) -> npt.NDArray[np.void]:
     return np.zeros(0, dtype=[(c.name, c.dtype) for c in columns])
 
 
+def of_the_tracker(events: Iterable[Event]) -> tuple[Event, ...]:
+    """Return the events that belong to the gaze and not to what was on the screen: validations."""
+    return tuple(event for event in events if event.kind == "validation")
+
+
 class PacedSource:
     """Let a recording, or a simulation, happen now.
 
@@ -151,7 +156,7 @@ class PacedSource:
     speed : float
         Seconds of the recording in a second.
     gaze_only : bool
-        Leave out views and events: they come through the wire.
+        Leave out views and all events but validations: those come through the wire.
     """
 
     def __init__(
@@ -221,7 +226,7 @@ class PacedSource:
         events: tuple[Event, ...] = tuple(e for b in due for e in b.events)
         clocks: tuple[ClockRelation[Any, Any], ...] = tuple(c for b in due for c in b.clocks)
         if self._gaze_only:
-            viewer, events = (), ()
+            viewer, events = (), of_the_tracker(events)
         if self._speed != 1.0:
             gaze = gaze.copy()
             gaze["t_us"] = np.rint(gaze["t_us"] / self._speed)

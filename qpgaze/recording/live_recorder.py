@@ -14,7 +14,7 @@ from typing import Any, Final
 from qpgaze.errors import QpgazeError, SessionError
 from qpgaze.frames import ViewerClock
 from qpgaze.model import Event
-from qpgaze.recording.live import no_gaze
+from qpgaze.recording.live import no_gaze, of_the_tracker
 from qpgaze.recording.live_audit import SyncAudit
 from qpgaze.recording.live_display import DisplayWatch
 from qpgaze.recording.live_feed import Came, Inbox, SourceFeed
@@ -223,7 +223,7 @@ class _Recorder:
         batch, writer = came.batch, self.writer
         if self.what.gaze_only and not from_viewer:
             clocks = tuple(c for c in batch.clocks if c.source is not ViewerClock)
-            batch = Batch(batch.end_us, batch.gaze, (), (), clocks)
+            batch = Batch(batch.end_us, batch.gaze, (), of_the_tracker(batch.events), clocks)
         arrived_us: int | None = came.arrived_us - self.feed.origin_us
         if not (from_viewer or self.feed.in_real_time):
             arrived_us = None

@@ -45,7 +45,8 @@ class Recording:
     hook : Path, optional
         Discovery file of the QuPath to take before any other.
     gaze_only : bool
-        Leave out views and events that the source itself has: they come from QuPath.
+        Leave out views and events that the source itself has, but for validations: they come
+        from QuPath.
     labels : callable, optional
         Makes :class:`LiveLabels` for the session's description.
     """

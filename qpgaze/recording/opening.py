@@ -48,8 +48,8 @@ def open_source(
         As :data:`SOURCES` shows.
     setup : LiveSetup
     gaze_only : bool
-        For ``replay`` and ``simulated``: leave out their views and events, where those come
-        from QuPath.
+        For ``replay`` and ``simulated``: leave out their views and keys, where those come
+        from QuPath; what a validation measured of the tracker stays.
     speed : float
         For ``replay`` and ``simulated``: seconds of the recording in a second.
     connect : callable, optional
