@@ -243,7 +243,8 @@ def check_labels(place: Path, reading: Reading, session: Path, shown: dict[UUID,
         assert said["classification"]["name"] == one.class_name == "Pearl"
         drawn = shapely.from_geojson(json.dumps(shown[one.id]["geometry"]))
         beside = drawn.symmetric_difference(one.geometry).area
-        assert beside <= 1e-6 * one.geometry.area
+        # QuPath 0.6 and newer round to hundredths of a pixel when they read.
+        assert beside <= 0.01 * one.geometry.length
     assert hits >= LABELS - 1, "a QuPath that comes late may miss one object, not two"
     assert (session / "manifest.json").is_file()
 
