@@ -15,6 +15,8 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -312,6 +314,17 @@ def decoded(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """The places (..., 2) that colours (..., 3) of the coded slide say."""
     red, green, blue = np.moveaxis(rgb.astype(np.int64), -1, 0)
     return np.stack([red | (blue & 15) << 8, green | (blue >> 4) << 8], axis=-1)
+
+
+def a_rectangle() -> dict[str, Any]:
+    """Return a new annotation as the wire carries it."""
+    corners = [[10, 10], [60, 10], [60, 50], [10, 50], [10, 10]]
+    return {
+        "type": "Feature",
+        "id": str(uuid4()),
+        "geometry": {"type": "Polygon", "coordinates": [corners]},
+        "properties": {"objectType": "annotation"},
+    }
 
 
 def events(client: WireClient, kind: str) -> list[dict]:

@@ -8,11 +8,10 @@ import socket
 import sys
 import time
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import shapely
-from qpgaze_hook_driver import Window, events
+from qpgaze_hook_driver import Window, a_rectangle, events
 
 from qpgaze.bridge import open_project
 from qpgaze.recording import SimulatedSource, record
@@ -110,15 +109,7 @@ def test_without_a_slide_a_mark_is_no_label(window: Window, client: WireClient) 
 
 def test_what_cannot_be_saved_stays_in_the_window(window: Window, client: WireClient) -> None:
     (image,) = client.images()
-    feature = {
-        "type": "Feature",
-        "id": str(uuid4()),
-        "geometry": {
-            "type": "Polygon",
-            "coordinates": [[[10, 10], [60, 10], [60, 50], [10, 50], [10, 10]]],
-        },
-        "properties": {"objectType": "annotation"},
-    }
+    feature = a_rectangle()
     client.change_objects(image["key"], put=[feature])
     data = window.at / "study" / "data"
     away = Path(shutil.move(str(data), str(window.at / "away")))

@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from qpgaze_hook_driver import Window, events
+from qpgaze_hook_driver import Window, a_rectangle, events
 
 from qpgaze.wire import WireClient, connect
 
@@ -254,15 +254,7 @@ def test_the_halo_says_when_to_zoom_in(window: Window, client: WireClient) -> No
 
 def test_switching_with_unsaved_labels_asks(window: Window, client: WireClient) -> None:
     (image,) = client.images()
-    feature = {
-        "type": "Feature",
-        "id": str(uuid4()),
-        "geometry": {
-            "type": "Polygon",
-            "coordinates": [[[10, 10], [60, 10], [60, 50], [10, 50], [10, 10]]],
-        },
-        "properties": {"objectType": "annotation"},
-    }
+    feature = a_rectangle()
     client.change_objects(image["key"], put=[feature])
     name = "return viewer.getServer().getMetadata().getName()"
     other = (
