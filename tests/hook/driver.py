@@ -191,20 +191,26 @@ class Window:
         Returns their numbers.
         """
         new = []
-        for number in self.hands("search", "--onlyvisible", "--class", ".").split():
+        for number in self._visible():
             if number in self._frameless:
                 continue
-            self._frameless.add(number)
-            new.append(number)
             said = ["-id", number, "-f", "_NET_FRAME_EXTENTS", "32c"]
             said += ["-set", "_NET_FRAME_EXTENTS", "0, 0, 0, 0"]
-            subprocess.run(["xprop", *said], env=self.env, check=True)
+            done = subprocess.run(["xprop", *said], env=self.env, capture_output=True, text=True)
             shell = self.hands("getwindowgeometry", "--shell", number).split()
+            if done.returncode or not shell:  # a tooltip or a splash may have gone meanwhile
+                assert number not in self._visible(), done.stderr
+                continue
             place = dict(line.split("=") for line in shell)
             # It takes note when it moves.
             self.hands("windowmove", number, int(place["X"]) + 1, place["Y"])
+            self._frameless.add(number)
+            new.append(number)
         time.sleep(0.5)
         return new
+
+    def _visible(self) -> list[str]:
+        return self.hands("search", "--onlyvisible", "--class", ".").split()
 
     def until(self, question: str, answer: str, wait_s: float = 30) -> None:
         """Ask until this is the answer."""
