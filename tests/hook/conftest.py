@@ -8,20 +8,26 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from qpgaze.wire import WireClient, connect
 
+
 # Test files are no package here: by this name they import what is beside them.
-_spec = importlib.util.spec_from_file_location(
-    "qpgaze_hook_driver", Path(__file__).with_name("driver.py")
-)
-assert _spec is not None
-assert _spec.loader is not None
-driver = importlib.util.module_from_spec(_spec)
-sys.modules[_spec.name] = driver
-_spec.loader.exec_module(driver)
+def _named(name: str, file: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(file))
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[name] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+driver = _named("qpgaze_hook_driver", "driver.py")
+_named("qpgaze_hook_views", "views.py")
 
 
 @pytest.fixture(scope="session", params=driver.FOLDERS or [None])

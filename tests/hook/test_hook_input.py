@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from qpgaze_hook_driver import CODED, Views, Window
+from qpgaze_hook_driver import CODED, Window
+from qpgaze_hook_views import Views
 
 from qpgaze.wire import WireClient
 

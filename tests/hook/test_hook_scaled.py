@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from qpgaze_hook_driver import FOLDERS, Views, Window, make_study
+from qpgaze_hook_driver import FOLDERS, Window, make_study
+from qpgaze_hook_views import Views
 
 from qpgaze.wire import connect
 
