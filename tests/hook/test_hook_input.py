@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import struct
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
-from qpgaze_hook_driver import CODED, Window
+from qpgaze_hook_driver import CODED, Window, coded_pixels
 from qpgaze_hook_views import Views
 
 from qpgaze.wire import WireClient
 
 pytestmark = pytest.mark.qupath
+MANAGER = (
+    "def m = gui.metaClass.respondsTo(gui, 'getViewerManager')"
+    " ? gui.getViewerManager() : gui.@viewerManager"  # QuPath 0.4
+)
 
 
 @pytest.fixture
@@ -128,46 +134,27 @@ def test_another_image_by_a_double_click(views: Views) -> None:
     assert seen == ["coded.tif"]
 
 
-def test_a_second_viewer_and_a_detached_one(views: Views) -> None:
+@pytest.fixture
+def second(views: Views) -> Iterator[str]:
+    """The name of a second viewer beside the first, which shows another slide, turned."""
     window = views.window
-    if window.version.startswith("QuPath-0.4"):
-        pytest.skip("qupath: 0.4 detaches no viewer")
-    window.ask("gui.getViewerManager().addColumn(viewer)")
+    window.ask(f"{MANAGER}; m.addColumn(viewer)")
     window.until("return hook.images.viewers().size()", "2")
     # A viewer keeps its name, and another gets another: this one's is not always 2.
-    two = window.ask("return hook.watch.nameOf(hook.images.viewers()[1])")
+    name = window.ask("return hook.watch.nameOf(hook.images.viewers()[1])")
     try:
-        x, y = middle(views, two)
+        x, y = middle(views, name)
         window.focus()
         window.click(x, y)
-        window.until("return hook.watch.nameOf(viewer)", two)
-        assert views.now(two).image is None
+        window.until("return hook.watch.nameOf(viewer)", name)
+        assert views.now(name).image is None
         window.click(*window.text_at("other.tif"), times=2)
         window.until("return viewer.getServer()?.getMetadata()?.getName()", "other.tif")
         window.ask("viewer.setRotation(1.1); viewer.setDownsampleFactor(1.2)")
-        window.click(x, y, button=4, times=2)
-        first, second = views.agree("1"), views.agree(two)
-        assert first.corners_image_px != second.corners_image_px
-        assert first.bounds_screen_px is not None
-        assert second.bounds_screen_px is not None
-        beside = first.bounds_screen_px.x + first.bounds_screen_px.width
-        assert second.bounds_screen_px.x >= beside
-        window.ask("gui.getViewerManager().detachViewerFromGrid(viewer)")
-        window.until("return javafx.stage.Window.getWindows().size()", "2")
-        (number,) = window.frameless()
-        window.hands("windowsize", number, 420, 380)
-        window.hands("windowmove", number, 560, 400)
-        window.until("return javafx.stage.Window.getWindows()[1].getX()", "560.0")
-        x, y = middle(views, two)
-        window.click(x, y, button=4)
-        detached = views.agree(two)
-        assert detached.shown
-        # It lies before the first viewer, which says so.
-        covers = views.agree("1").covers
-        assert [c.rect_viewer_px for c in covers if c.kind == "window"] != []
+        yield name
     finally:
         window.ask(
-            "def m = gui.getViewerManager(), v = hook.images.viewers()[1]\n"
+            f"{MANAGER}; def v = hook.images.viewers()[1]\n"
             "if (v.getView().getScene() != gui.getStage().getScene()) m.attachViewerToGrid(v)\n"
             "m.setActiveViewer(hook.images.viewers()[0])\n"
             "v.resetImageData(); m.removeColumn(v)"
@@ -175,18 +162,95 @@ def test_a_second_viewer_and_a_detached_one(views: Views) -> None:
         window.until("return hook.images.viewers().size()", "1")
 
 
-def test_planes_and_time_points(views: Views) -> None:
+def test_a_second_viewer(views: Views, second: str) -> None:
+    x, y = middle(views, second)
+    views.window.click(x, y, button=4, times=2)
+    left, right = views.agree("1"), views.agree(second)
+    assert left.image is not None
+    assert right.image is not None
+    assert (left.image.name, right.image.name) == ("coded.tif", "other.tif")
+    assert left.corners_image_px != right.corners_image_px
+    assert left.bounds_screen_px is not None
+    assert right.bounds_screen_px is not None
+    assert right.bounds_screen_px.x >= left.bounds_screen_px.x + left.bounds_screen_px.width
+
+
+def test_a_detached_viewer(views: Views, second: str) -> None:
     window = views.window
+    if window.version.startswith("QuPath-0.4"):
+        pytest.skip("qupath: 0.4 detaches no viewer")
+    window.ask("gui.getViewerManager().detachViewerFromGrid(viewer)")
+    window.until("return javafx.stage.Window.getWindows().size()", "2")
+    (number,) = window.frameless()
+    window.hands("windowsize", number, 420, 380)
+    window.hands("windowmove", number, 560, 400)
+    window.until("return javafx.stage.Window.getWindows()[1].getX()", "560.0")
+    x, y = middle(views, second)
+    window.click(x, y, button=4)
+    assert views.agree(second).shown
+    # It lies before the first viewer, which says so.
+    covers = views.agree("1").covers
+    assert [c.rect_viewer_px for c in covers if c.kind == "window"] != []
+
+
+def hyperstack(file: Path, slices: int, frames: int) -> None:
+    """Write coded pixels as ImageJ writes a stack: one directory, then all planes in a row."""
+    said = f"ImageJ=1.53t\nimages={slices * frames}\nslices={slices}\nframes={frames}\n"
+    text = f"{said}hyperstack=true\n".encode() + b"\0"
+    plane = coded_pixels(900, 700).tobytes()
+    tags = 11
+    behind = 8 + 2 + 12 * tags + 4
+    first = behind + 6 + len(text)
+    entries = [
+        (256, 4, 1, 900),
+        (257, 4, 1, 700),
+        (258, 3, 3, behind),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (270, 2, len(text), behind + 6),
+        (273, 4, 1, first),
+        (277, 3, 1, 3),
+        (278, 4, 1, 700),
+        (279, 4, 1, len(plane)),
+        (284, 3, 1, 1),
+    ]
+    assert len(entries) == tags
+    with file.open("wb") as out:
+        out.write(struct.pack("<2sHIH", b"II", 42, 8, tags))
+        for one in entries:
+            out.write(struct.pack("<HHII", *one))
+        out.write(struct.pack("<IHHH", 0, 8, 8, 8) + text)
+        out.write(plane * (slices * frames))
+
+
+@pytest.fixture
+def planes(views: Views) -> Iterator[Views]:
+    """Show an image of three planes at two times; then take it out of the project again."""
+    window = views.window
+    file = window.at / "planes.tif"
+    hyperstack(file, 3, 2)
     window.ask(
-        "import qupath.lib.images.ImageData\n"
-        "import qupath.lib.images.servers.SparseImageServer\n"
-        "import qupath.lib.regions.ImageRegion\n"
-        "def one = viewer.getServer(), made = new SparseImageServer.Builder()\n"
-        "for (z in 0..2) for (t in 0..1) made.serverRegion(ImageRegion.createInstance(\n"
-        "    0, 0, one.getWidth(), one.getHeight(), z, t), 1.0, one)\n"
-        "viewer.setImageData(new ImageData(made.build()))\n"
+        f"def at = new File({json.dumps(str(file))}).toURI()\n"
+        "def server = qupath.lib.images.servers.ImageServers.buildServer(at)\n"
+        "viewer.setImageData(new qupath.lib.images.ImageData(server))\n"
         "viewer.setDownsampleFactor(1.3)"
     )
+    yield views
+    # It was added to an open project by QuPath itself.
+    window.ask(
+        "viewer.getImageData()?.setChanged(false)\n"
+        "def project = gui.getProject()\n"
+        "gui.openImageEntry(project.getImageList()[0])\n"
+        "project.removeAllImages(project.getImageList().drop(3), true)\n"
+        "project.syncChanges(); gui.refreshProject()"
+    )
+    assert window.ask("return gui.getProject().getImageList().size()") == "3"
+
+
+def test_planes_and_time_points(planes: Views) -> None:
+    views, window = planes, planes.window
+    sizes = "def s = viewer.getServer(); return [s.nZSlices(), s.nTimepoints()]"
+    assert json.loads(window.ask(sizes)) == [3, 2]
     views.settled()
     # Two sliders, or in 0.7 a pane with two boxes: the slide beneath cannot be seen.
     assert {"slider", "other"} & {cover.kind for cover in views.now().covers}

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import numpy.typing as npt
-from qpgaze_hook_driver import CODED, Window, on_slide
+from qpgaze_hook_driver import Window, on_slide
 
 from qpgaze.viewing import ViewerState
 from qpgaze.viewing_json import viewer_state_from_json
@@ -99,7 +99,9 @@ class Views:
         pixels = pixels[((pixels >= 0) & (pixels < shot.shape[1::-1])).all(axis=1)].astype(int)
         at = (pixels + 0.5) / scale
         want = on_slide(state, at)
-        keep = ((want >= 2) & (want < np.array(CODED) - 2)).all(axis=1)
+        assert state.image is not None
+        size = np.array([state.image.width_px, state.image.height_px])
+        keep = ((want >= 2) & (want < size - 2)).all(axis=1)
         for cover in state.covers:
             rect = cover.rect_viewer_px
             x, y = (at - (box.x, box.y)).T
