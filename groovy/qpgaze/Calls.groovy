@@ -6,7 +6,7 @@ import qupath.lib.objects.PathObjectTools
 
 import java.nio.file.Path
 
-/** Calls that differ between QuPath 0.4 and 0.7, each in one place: what lacks is named, and gone without. */
+/** Calls that differ between QuPath 0.4 and 0.8, each in one place: what lacks is named, and gone without. */
 final class Calls {
 
     private static Map<Object, String> tools
@@ -16,6 +16,16 @@ final class Calls {
     /** The .qpproj file of the open project, null where none is open. */
     static Path projectFile(Object qupath) {
         return (Path) Troubles.attempt("the project's file") { qupath.getProject()?.getPath() }
+    }
+
+    /** The title of QuPath's menu for extensions: a QuPath in another language has one in that language. */
+    static String extensionsTitle() {
+        try {
+            return Class.forName("qupath.lib.gui.localization.QuPathResources", true, Calls.classLoader)
+                .getString("Menu.Extensions")
+        } catch (ClassNotFoundException | MissingResourceException e) {
+            return "Extensions" // 0.4 speaks English only
+        }
     }
 
     /** The name of a viewer's drawing tool, the same in every language; null where none is. */

@@ -66,7 +66,7 @@ final class Drawings implements AutoCloseable {
         }
 
         private void listen(PathObjectHierarchy hierarchy) {
-            added.clear()
+            forgetAdded()
             if (hierarchy.is(watched))
                 return
             leave()
@@ -77,7 +77,13 @@ final class Drawings implements AutoCloseable {
         void leave() {
             watched?.removeListener(this)
             watched = null
-            added.clear()
+            forgetAdded()
+        }
+
+        private void forgetAdded() {
+            synchronized (added) {
+                added.clear()
+            }
         }
 
         /** Of any thread: only the hand's own object counts, which is looked up on the JavaFX thread. */

@@ -8,6 +8,8 @@ import java.util.concurrent.ExecutionException
 import java.util.concurrent.FutureTask
 import java.util.concurrent.TimeUnit
 import java.util.concurrent.TimeoutException
+import java.util.concurrent.atomic.AtomicBoolean
+import java.util.function.Consumer
 
 /** Work on the JavaFX thread, asked for from another. */
 @CompileStatic
@@ -21,15 +23,30 @@ final class Fx {
     static <T> T call(Callable<T> work) {
         if (Platform.isFxApplicationThread())
             return work.call()
+        return awaited({ Platform.runLater(it) } as Consumer<Runnable>, work, WAIT_S * 1000L)
+    }
+
+    /**
+     * The same on whatever thread `post` hands it to. Only what has not begun in time is given up: what has,
+     * such as the saving of a large image, is waited for, so that nobody is told the contrary of what is done.
+     */
+    static <T> T awaited(Consumer<Runnable> post, Callable<T> work, long waitMs) {
+        def taken = new AtomicBoolean()
         def task = new FutureTask<T>(work)
-        Platform.runLater(task)
+        post.accept({
+            if (taken.compareAndSet(false, true))
+                task.run()
+        } as Runnable)
         try {
-            return task.get(WAIT_S, TimeUnit.SECONDS)
+            try {
+                return task.get(waitMs, TimeUnit.MILLISECONDS)
+            } catch (TimeoutException e) {
+                if (taken.compareAndSet(false, true))
+                    throw new WireFault("failed", "QuPath was busy for ${waitMs.intdiv(1000)} s.")
+                return task.get()
+            }
         } catch (ExecutionException e) {
             throw e.cause
-        } catch (TimeoutException e) {
-            task.cancel(false)
-            throw new WireFault("failed", "QuPath was busy for ${WAIT_S} s.")
         }
     }
 

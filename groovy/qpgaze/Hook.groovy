@@ -59,6 +59,9 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
             hook.menu.install()
             properties.put(PROPERTY, hook)
         }
+        if (!hook.settings.readable)
+            Say.warning("${home.resolve('settings.json')} is not understood: the usual settings are used, and what " +
+                "you choose is forgotten at QuPath's end. Mend or delete it.")
         return hook
     }
 

@@ -27,10 +27,10 @@ final class Journal implements AutoCloseable {
     private static final int WAITING = 4096
     private static final long KEEP_MS = 500
     private static final long LARGEST_HEADER = 64L << 20
-    private static final byte[] END = new byte[0]
+    private static final Map<String, ?> END = [:]
 
     final Path file
-    private final LinkedBlockingQueue<byte[]> waiting = new LinkedBlockingQueue<>(WAITING)
+    private final LinkedBlockingQueue<Map<String, ?>> waiting = new LinkedBlockingQueue<>(WAITING)
     private final FileChannel channel
     private final Consumer<String> trouble
     private final Thread writer
@@ -93,8 +93,7 @@ final class Journal implements AutoCloseable {
     private void put(Map<String, ?> line) {
         if (ended)
             return
-        byte[] text = Json.line(line)
-        while (!waiting.offer(text)) {
+        while (!waiting.offer(line)) {
             waiting.poll()
             lost++
         }
@@ -107,11 +106,11 @@ final class Journal implements AutoCloseable {
             long keptNs = System.nanoTime()
             boolean dirty = false
             while (open) {
-                byte[] line = waiting.poll(KEEP_MS, TimeUnit.MILLISECONDS)
+                Map<String, ?> line = waiting.poll(KEEP_MS, TimeUnit.MILLISECONDS)
                 if (line != null && line.is(END))
                     open = false
                 else if (line != null) {
-                    write(line)
+                    write(Json.line(line)) // here: the JavaFX thread, which brings it, has other work
                     lines++
                     dirty = true
                 }
@@ -121,7 +120,7 @@ final class Journal implements AutoCloseable {
                     dirty = false
                 }
             }
-        } catch (IOException e) {
+        } catch (IOException | RuntimeException e) {
             trouble.accept(e.message ?: e.class.simpleName)
         } finally {
             ended = true

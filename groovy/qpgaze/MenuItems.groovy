@@ -48,7 +48,7 @@ final class MenuItems implements AutoCloseable {
     }
 
     void install() {
-        def extensions = qupath.getMenu("Extensions", true)
+        def extensions = qupath.getMenu(Calls.extensionsTitle(), true)
         extensions.getItems().removeIf { it.getText() == "qpgaze" }
         refresh("idle")
         extensions.getItems().add(menu)
@@ -83,6 +83,7 @@ final class MenuItems implements AutoCloseable {
         def menu = new Menu("Eye tracker")
         menu.getItems().setAll(hook.setup.trackers().collect { source, name ->
             def one = new RadioMenuItem(name as String)
+            one.setMnemonicParsing(false)
             one.setToggleGroup(group)
             one.setSelected(source == hook.settings.source)
             one.setOnAction { hook.setup.chooseTracker(source as String) }
@@ -106,7 +107,7 @@ final class MenuItems implements AutoCloseable {
 
     @Override
     void close() {
-        def extensions = qupath.getMenu("Extensions", false)
+        def extensions = qupath.getMenu(Calls.extensionsTitle(), false)
         extensions?.getItems()?.remove(menu)
     }
 }

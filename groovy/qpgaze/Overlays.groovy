@@ -13,6 +13,7 @@ import java.awt.BasicStroke
 import java.awt.Color
 import java.awt.Font
 import java.awt.Graphics2D
+import java.awt.Rectangle
 import java.awt.RenderingHints
 import java.awt.Shape
 import java.awt.geom.Ellipse2D
@@ -55,10 +56,13 @@ final class Overlays implements AutoCloseable {
             Graphics2D g = (Graphics2D) g2d.create()
             try {
                 g.setRenderingHint(RenderingHints.KEY_ANTIALIASING, RenderingHints.VALUE_ANTIALIAS_ON)
+                Rectangle seen = g.getClipBounds() // a long outline far away is many dashes that nobody sees
                 for (Shown label : labels.values())
-                    paintLabel(g, label, downsample)
-                if (gaze != null)
-                    paintGaze(g, gaze, downsample)
+                    if (seen == null || label.shape.intersects(seen))
+                        paintLabel(g, label, downsample)
+                List<Double> at = gaze // it may go meanwhile
+                if (at != null)
+                    paintGaze(g, at, downsample)
             } finally {
                 g.dispose()
             }

@@ -131,10 +131,11 @@ final class Recorder implements AutoCloseable {
     Answer ask(List<String> arguments, long waitS) {
         if (settings.command.isEmpty())
             return new Answer(-1, "", NO_PROGRAM)
-        Path out = Files.createTempFile("qpgaze-", ".txt")
-        Path err = Files.createTempFile("qpgaze-", ".txt")
+        Path out = null, err = null
         Process running = null
         try {
+            out = Files.createTempFile("qpgaze-", ".txt")
+            err = Files.createTempFile("qpgaze-", ".txt")
             running = builder(settings.command + arguments)
                 .redirectOutput(out.toFile()).redirectError(err.toFile()).start()
             asked.add(running)
@@ -148,8 +149,18 @@ final class Recorder implements AutoCloseable {
             return new Answer(-1, "", "qpgaze cannot be started: ${e.message}. Install the menu again.")
         } finally {
             asked.remove(running)
-            Files.deleteIfExists(out)
-            Files.deleteIfExists(err)
+            for (Path file : [out, err])
+                removed(file)
+        }
+    }
+
+    /** Windows keeps a file that a program, which is just being ended, still holds. */
+    private static void removed(Path file) {
+        try {
+            if (file != null)
+                Files.deleteIfExists(file)
+        } catch (IOException e) {
+            file.toFile().deleteOnExit()
         }
     }
 

@@ -167,15 +167,21 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
     /** From the menu: the running session, else the one that was recorded last. */
     void putLabelsNow() {
         def open = Calls.projectFile(hook.qupath)
-        def running = sessions.state in ["recording", "paused", "lost"] ? sessions.folder : null
-        def session = running != null ? Paths.get(running) : last ?: newestOf(open)
-        if (session == null || open == null) {
-            Say.trouble(open == null ? "Open the project first that the labels are to go into."
-                : "The project has no session yet.")
+        if (open == null) {
+            Say.trouble("Open the project first that the labels are to go into.")
             return
         }
-        Say.notice("The labels of ${session.fileName} are put into the images ...")
-        WireServer.daemon("qpgaze-labels") { labels.put(session, open, "") }.start()
+        // The sessions' folder may lie on a slow share: it is not read here.
+        WireServer.daemon("qpgaze-labels") {
+            def running = sessions.state in ["recording", "paused", "lost"] ? sessions.folder : null
+            def session = running != null ? Paths.get(running) : last ?: newestOf(open)
+            if (session == null) {
+                Say.trouble("The project has no session yet.")
+                return
+            }
+            Say.notice("The labels of ${session.fileName} are put into the images ...")
+            labels.put(session, open, "")
+        }.start()
     }
 
     /** The project whose folder keeps a session, null where it lies elsewhere. */

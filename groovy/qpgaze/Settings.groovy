@@ -19,28 +19,41 @@ final class Settings {
 
     final Path home
     final Map<String, Object> install
+    /** Kept from the JavaFX thread and from others. */
     private final Map<String, Object> chosen
     private final boolean readable
 
     Settings(Path home) {
         this.home = home
-        this.install = read(home.resolve("install.json"))
-        Map<String, Object> found = [:]
-        boolean fine = true
+        Map<String, Object> left = understood("install.json", "Install the menu again")
+        Map<String, Object> found = understood("settings.json", "the usual settings are used")
+        this.install = left ?: [:]
+        this.readable = found != null
+        this.chosen = Collections.synchronizedMap(found ?: [:])
+    }
+
+    /** What a file of ours says, null where it is not understood. */
+    private Map<String, Object> understood(String name, String instead) {
         try {
-            found = read(home.resolve("settings.json"))
+            return read(home.resolve(name))
         } catch (WireFault | IOException e) {
-            fine = false
-            Troubles.once("settings.json", "is not understood (${e.message}); the usual settings are used")
+            Troubles.once(name, "is not understood (${e.message}); ${instead}")
+            return null
         }
-        this.chosen = found
-        this.readable = fine
+    }
+
+    /** Whether settings.json could be read; if not, nothing that is chosen outlives QuPath. */
+    boolean isReadable() {
+        return readable
     }
 
     private static Map<String, Object> read(Path file) {
         if (!Files.isRegularFile(file))
             return [:]
-        Object value = Json.parse(Files.readAllBytes(file))
+        byte[] text = Files.readAllBytes(file)
+        if (Arrays.equals(text, new byte[text.length])) // as a power cut leaves one that was written just then
+            return [:]
+        Object value = Json.parse(text)
         if (!(value instanceof Map))
             throw new WireFault("malformed", "${file.fileName} holds no JSON object.")
         return (Map<String, Object>) value
@@ -103,14 +116,14 @@ final class Settings {
     }
 
     /** Keep a choice for the next start of QuPath. */
-    void keep(String name, Object value) {
+    synchronized void keep(String name, Object value) {
         chosen.put(name, value)
         if (!readable) // what a person wrote there is not thrown away
             return
         Path file = home.resolve("settings.json")
         Path part = home.resolve(".settings.json.part")
         try {
-            Files.write(part, Json.text(chosen).getBytes(StandardCharsets.UTF_8))
+            Files.write(part, Json.text(new LinkedHashMap<String, Object>(chosen)).getBytes(StandardCharsets.UTF_8))
             Files.move(part, file, StandardCopyOption.REPLACE_EXISTING)
         } catch (IOException e) {
             Troubles.once("settings.json", "cannot be written: ${e.message}")

@@ -230,8 +230,8 @@ final class WireServer implements AutoCloseable {
             log.warn("qpgaze: connection {} was refused: {}", number, e.message)
             sayRefused(socket, e)
             onRefused?.accept(e.code, e.message)
-        } catch (IOException e) {
-            log.info("qpgaze: connection {} ended before it said hello: {}", number, e.message)
+        } catch (IOException | RuntimeException e) {
+            log.info("qpgaze: connection {} ended before it said hello: {}", number, e.message ?: e)
             socket.close()
         } finally {
             timer?.cancel()

@@ -50,14 +50,38 @@ class SettingsChecks {
     }
 
     void "a file that is not understood is said and left as it is"() {
-        for (text in ["{", "[]", "\"x\"", ""]) {
+        for (text in ["{", "[]", "\"x\"", " "]) {
             def found = of(text)
-            assert found.keys == Settings.KEYS
+            assert !found.readable && found.keys == Settings.KEYS
             assert Troubles.said().any { it.startsWith("settings.json") }
             found.keep("source", "mouse")
             assert found.source == "mouse"
             assert home.resolve("settings.json").toFile().getText("UTF-8") == text
         }
+    }
+
+    void "a file that a power cut emptied is none, and takes choices again"() {
+        for (text in ["", "\u0000" * 40]) {
+            def found = of(text)
+            assert found.readable && found.keys == Settings.KEYS
+            found.keep("source", "mouse")
+            assert new Settings(home).source == "mouse"
+        }
+    }
+
+    void "without a good file of the installation the hook starts and names no program"() {
+        for (install in ["{", "", "[]"]) {
+            def found = of("{}", install)
+            assert found.command == [] && found.version == "" && found.readable
+        }
+    }
+
+    void "choices of several threads are all kept"() {
+        def found = of("{}")
+        def threads = (1..8).collect { int i -> Thread.start { 20.times { found.keep("k${i}-${it}".toString(), it) } } }
+        threads*.join()
+        def kept = Json.parse(home.resolve("settings.json").toFile().getText("UTF-8"))
+        assert (1..8).every { int i -> (0..<20).every { kept["k${i}-${it}".toString()] == it } }
     }
 
     void "the discovery file is private, whole and replaced"() {
