@@ -67,20 +67,22 @@ def test_keys_are_labels_only_while_a_session_runs(window: Window, client: WireC
     time.sleep(1)
     before = window.ask(shown)
     client.show_status("recording", "120 Hz", "s")
-    time.sleep(1)
+    window.until("return hook.@keys.active", "true")
     window.picture("recording")
     for what in (["key", "2"], ["keydown", "x"], ["keyup", "x"], ["key", "t"], ["key", "t"]):
         window.hands(*what)
         time.sleep(0.5)
     window.hands("key", "u")
-    time.sleep(1)
-    got = [(e["event"], e.get("down")) for e in events(client, "label")]
+    got: list[tuple[str, object]] = []
+    until = time.monotonic() + 30
+    while ("undo", None) not in got and time.monotonic() < until:
+        time.sleep(0.2)
+        got += [(e["event"], e.get("down")) for e in events(client, "label")]
     held = [("hold", True), ("hold", False), ("toggle", True), ("toggle", False)]
     assert got == [("mark", None), *held, ("undo", None)]
     assert window.ask(shown) == before
     client.show_status("ended")
-    time.sleep(1)
-    assert window.ask("return hook.@keys.active") == "false"
+    window.until("return hook.@keys.active", "false")
 
 
 def test_objects_come_and_go_whole(window: Window, client: WireClient) -> None:
@@ -102,8 +104,7 @@ def test_objects_come_and_go_whole(window: Window, client: WireClient) -> None:
     key, one, two = image["key"], item(1), item(2)
     count = "return viewer.getImageData().getHierarchy().nObjects()"
     client.show_labels(key, features(one, two))
-    time.sleep(1)
-    assert window.ask(f"return hook.overlays.labelCount('{key}')") == "2"
+    window.until(f"return hook.overlays.labelCount('{key}')", "2")
     assert window.ask(count) == "0"
     answer = client.change_objects(key, put=features(one, two), revision=image["revision"])
     assert answer["put"] == 2
