@@ -174,7 +174,7 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
         // The sessions' folder may lie on a slow share: it is not read here.
         WireServer.daemon("qpgaze-labels") {
             def running = sessions.state in ["recording", "paused", "lost"] ? sessions.folder : null
-            def session = running != null ? Paths.get(running) : last ?: newestOf(open)
+            def session = running != null ? Paths.get(running) : isOf(open, last) ? last : newestOf(open)
             if (session == null) {
                 Say.trouble("The project has no session yet.")
                 return
@@ -182,6 +182,12 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
             Say.notice("The labels of ${session.fileName} are put into the images ...")
             labels.put(session, open, "")
         }.start()
+    }
+
+    /** Whether a session may belong to a project: not where another project's folder keeps it. */
+    private static boolean isOf(Path project, Path session) {
+        def its = session == null ? null : projectOf(session)
+        return session != null && (its == null || Files.isSameFile(its.parent, project.parent))
     }
 
     /** The project whose folder keeps a session, null where it lies elsewhere. */

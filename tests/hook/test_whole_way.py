@@ -10,9 +10,11 @@ import json
 import math
 import os
 import shutil
+import subprocess
 import sys
 import time
 from bisect import bisect_right
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -23,11 +25,12 @@ from qpgaze_hook_driver import Window, on_slide
 from shapely.geometry.base import BaseGeometry
 
 from qpgaze.bridge import create_project, open_project
+from qpgaze.model import SlideObject
 from qpgaze.recording import SimulatedSource, record
 from qpgaze.resources import groovy_dir
 from qpgaze.session import Session, open_session
 from qpgaze.simulate import ReaderSettings, Reading, TrackerSettings, simulate_reading
-from qpgaze.viewing import Display, ImageIdentity, Rect
+from qpgaze.viewing import Display, ImageIdentity, Rect, ViewerState
 from qpgaze.wire import connect
 from qpgaze.wire.channel import now_us
 from qpgaze.workflows.sample import SampleCase, load_sample
@@ -37,6 +40,16 @@ pytestmark = pytest.mark.qupath
 LABELS = 3
 LEAD_FIXATIONS = 40
 """The recorder begins before QuPath is connected: the reader looks about so long first."""
+KEY_LAG_US = 300_000
+"""Between what the eye does and what the hand does about it, as reader and labels assume."""
+EARLY_US = 280_000
+"""The hand of QuPath's viewer moves so long before the simulated one, which never leaves an object
+sooner than 330 ms after the eye did. So a busy QuPath may come late by that and by the 110 ms for
+which the eye settles, and still each object is looked at through the view that was simulated."""
+FOUND_IOU = 0.5
+"""From here on the README counts an object as found. Through the simulated view itself the boxes
+of this eye have 0.76 and more (seeds 7 - 9, viewers of either size); through QuPath's, which is the
+same while a key is held, only what was looked at as the key went down or up can differ."""
 
 
 def simulated(case: SampleCase, box: Rect) -> Reading:
@@ -59,7 +72,10 @@ def simulated(case: SampleCase, box: Rect) -> Reading:
         ImageIdentity("slide", *size_px(case)),
         pixel_size_um=case.pixel_size_um,
         display=display,
-        reader=ReaderSettings(overview_fixations=LEAD_FIXATIONS, search_fixations=(1, 2)),
+        # Not moved while an object is looked at: a late QuPath would show it elsewhere.
+        reader=ReaderSettings(
+            overview_fixations=LEAD_FIXATIONS, search_fixations=(1, 2), pan_share=0.0
+        ),
         tracker=TrackerSettings(accuracy_deg=0.3, precision_deg=0.2, blinks_per_minute=0.0),
         seed=7,
     )
@@ -79,7 +95,9 @@ def play(window: Window, reading: Reading, zero_us: int) -> None:
         assert state.corners_image_px is not None
         _, (x1, y1), (x2, y2) = state.corners_image_px
         centre = ((x1 + x2) / 2, (y1 + y2) / 2)
-        poses.append([state.t_us + zero_us, *centre, state.downsample, state.rotation_rad])
+        poses.append(
+            [state.t_us + zero_us - EARLY_US, *centre, state.downsample, state.rotation_rad]
+        )
     (window.at / "poses.json").write_text(json.dumps(poses), encoding="utf-8")
     window.ask(
         "import qupath.lib.io.GsonTools\n"
@@ -145,7 +163,8 @@ def install_by_drop(window: Window, home: Path) -> None:
     window.picture("installed")
     said = json.loads((home / "qpgaze" / "install.json").read_text("utf-8"))
     # The site's own start-up script goes on running before ours.
-    assert Path(said["startup_before"]).name == "probe.groovy"
+    before = Path(said["startup_before"])
+    assert before.read_bytes() == Path(__file__).with_name("probe.groovy").read_bytes()
     window.ask("javafx.stage.Window.getWindows()[1].hide()")
 
 
@@ -191,10 +210,7 @@ def test_from_the_drop_to_the_review(qupath_folder: Path, place: Path) -> None:
     window = Window(qupath_folder, place, hook=False, environment=where)
     try:
         window.wait(hook=False)
-        probe = json.dumps(str(Path(__file__).with_name("probe.groovy")))
-        window.ask(f"qupath.lib.gui.prefs.PathPrefs.startupScriptProperty().set({probe})")
-        said = window.ask("def v = gui.getVersion(); return 'v' + v.major + '.' + v.minor")
-        home = place / "QuPath" / said  # where QuPath itself makes it
+        home = user_folder(window)
         (home / "qpgaze").mkdir(parents=True)
         settings = {"source": f"replay:{place / 'eye.qpgaze'}", "classes": ["Pearl", "Tumor"]}
         (home / "qpgaze" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -217,27 +233,48 @@ def test_from_the_drop_to_the_review(qupath_folder: Path, place: Path) -> None:
         again.ask("viewer.setDownsampleFactor(2.2); viewer.setCenterPixelLocation(1500, 1500)")
         time.sleep(3)
         again.picture("review")
+        check_labels(place, reading, session, shown)
+        refine(again)
+        again.picture("refined")
         again.quit()
     finally:
         again.close()
-    check_labels(place, reading, session, shown)
+    check_boxes(place, reading)
+
+
+def user_folder(window: Window) -> Path:
+    """Where QuPath's user folder is, or will be; and name the site's start-up script."""
+    if window.version.startswith("QuPath-0.4"):  # runs a file of that folder, and names none
+        return window.at / "user"
+    probe = json.dumps(str(Path(__file__).with_name("probe.groovy")))
+    window.ask(f"qupath.lib.gui.prefs.PathPrefs.startupScriptProperty().set({probe})")
+    said = window.ask("def v = gui.getVersion(); return 'v' + v.major + '.' + v.minor")
+    return window.at / "QuPath" / said
+
+
+def refine(window: Window) -> None:
+    """Have the labels that this window shows made better, in the window, and saved there."""
+    line = [sys.executable, "-m", "qpgaze", "refine", str(window.at / "study"), "--json"]
+    done = subprocess.run(line, env=window.env, cwd=window.at, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    window.until("return viewer.getImageData().isChanged()", "false")
 
 
 def check_labels(place: Path, reading: Reading, session: Path, shown: dict[UUID, dict]) -> None:
     """What QuPath shows after all is what the store reads, and lies where the eye was."""
-    with open_project(place / "study") as project:
-        (entry,) = project.entries
-        stored = {one.id: one for one in entry.objects()}
+    stored = on_disk(place)
     assert set(stored) == set(shown)
     assert len(stored) == LABELS
     whole = open_session(session)
     keys = [e for e in whole.events if e.kind == "label"][: 2 * LABELS]
-    objects = {thing.id: thing.geometry for thing in reading.objects}
-    hits = 0
     for number, meant in enumerate(reading.labels[:LABELS]):
         down, up = keys[2 * number], keys[2 * number + 1]
+        stood_still(reading, whole, (meant.start_us, meant.end_us), (down.t_us, up.t_us))
         (one,) = [o for o in stored.values() if o.metadata["qpgaze label"] == str(number + 1)]
-        hits += one.geometry.intersects(objects[meant.object_id])
+        # An eye that rests on the object, measured to 0.3 degrees: of a disc about where it
+        # rested, at its very edge, nearly half lies inside.
+        inside = one.geometry.intersection(target(reading, number)).area
+        assert inside >= 0.4 * one.geometry.area
         looked_at(reading, whole, one.geometry, (down.t_us, up.t_us))
         said = shown[one.id]["properties"]
         assert said["classification"]["name"] == one.class_name == "Pearl"
@@ -245,8 +282,49 @@ def check_labels(place: Path, reading: Reading, session: Path, shown: dict[UUID,
         beside = drawn.symmetric_difference(one.geometry).area
         # QuPath 0.6 and newer round to hundredths of a pixel when they read.
         assert beside <= 0.01 * one.geometry.length
-    assert hits >= LABELS - 1, "a QuPath that comes late may miss one object, not two"
     assert (session / "manifest.json").is_file()
+
+
+def check_boxes(place: Path, reading: Reading) -> None:
+    """The boxes that the labels became are those of the objects that the eye looked at."""
+    stored = on_disk(place)
+    assert len(stored) == LABELS
+    for number in range(LABELS):
+        (one,) = [o for o in stored.values() if o.metadata["qpgaze label"] == str(number + 1)]
+        box = shapely.box(*one.geometry.bounds)
+        meant = shapely.box(*target(reading, number).bounds)
+        iou = box.intersection(meant).area / box.union(meant).area
+        assert iou >= FOUND_IOU, f"label {number + 1}: IoU {iou:.2f}"
+
+
+def on_disk(place: Path) -> dict[UUID, SlideObject]:
+    with open_project(place / "study", backend="embedded") as project:
+        (entry,) = project.entries
+        return {one.id: one for one in entry.objects()}
+
+
+def target(reading: Reading, number: int) -> BaseGeometry:
+    """The object that a label meant."""
+    named = {thing.id: thing.geometry for thing in reading.objects}
+    return named[reading.labels[number].object_id]
+
+
+def stood_still(
+    reading: Reading, whole: Session, meant_us: tuple[int, int], keyed_us: tuple[int, int]
+) -> None:
+    """While an object was labelled QuPath showed it as the simulated viewer did."""
+    wanted = in_force(reading.states, *meant_us)
+    got = in_force(whole.viewer_states, keyed_us[0] - KEY_LAG_US, keyed_us[1] - KEY_LAG_US)
+    for state in got:
+        off = np.subtract(state.corners_image_px, wanted[0].corners_image_px)
+        # QuPath's own rounding of a turned view.
+        assert np.abs(off).max() <= 2 * state.downsample, "QuPath came too late to follow the hand"
+    assert all(one.corners_image_px == wanted[0].corners_image_px for one in wanted)
+
+
+def in_force(states: Sequence[ViewerState], start_us: int, end_us: int) -> list[ViewerState]:
+    times = [state.t_us for state in states]
+    return list(states[bisect_right(times, start_us) - 1 : bisect_right(times, end_us)])
 
 
 def looked_at(
