@@ -243,7 +243,7 @@ def _user_dir(given: Path | None, there: Preference | None) -> Path:
         if not given.is_dir():
             raise UsageError(
                 f"There is no folder {given}.",
-                hint="Name QuPath's user folder: Preferences > General > QuPath user directory.",
+                hint="Name QuPath's user folder: Preferences > Extensions > QuPath user directory.",
             )
         return given.resolve()
     if there is not None and there.user_path and Path(there.user_path).is_dir():
