@@ -99,3 +99,10 @@ def test_importing_is_free(code: str) -> None:
         [sys.executable, "-W", "error", "-c", ask], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_every_class_of_the_hook_is_drawn() -> None:
+    drawn = [
+        name for row in rows("The hook inside QuPath") for name in re.findall(r"`(\w+)`", row[1])
+    ]
+    assert sorted(drawn) == sorted(p.stem for p in (ROOT / "groovy" / "qpgaze").glob("*.groovy"))
