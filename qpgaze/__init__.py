@@ -1,12 +1,9 @@
 """Label whole slides by looking at them: gaze to QuPath annotations to COCO data sets.
 
 Importing this package is free: a name is loaded when it is first used, so that neither a JVM nor
-pandas, torch or scikit-image starts behind ``import qpgaze``.
+pandas, torch or scikit-image starts behind ``import qpgaze``. This file itself imports nothing at
+all: Ctrl-C shows Python's traceback until the program's own first line runs.
 """
-
-from __future__ import annotations
-
-import importlib
 
 __version__ = "0.1.0"
 
@@ -49,9 +46,11 @@ if TYPE_CHECKING:
     from qpgaze.workflows import annotate_project, export_project, read_labels, refine_project
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _WHERE:
         raise AttributeError(f"module 'qpgaze' has no attribute '{name}'")
+    import importlib
+
     value = getattr(importlib.import_module(_WHERE[name]), name)
     globals()[name] = value
     return value

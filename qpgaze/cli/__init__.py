@@ -5,26 +5,25 @@ Each verb family lives in a file of its own that is imported when its verb is us
 status: 0 fine, 1 a check found problems, 2 wrong use or a failed operation.
 """
 
-from __future__ import annotations
-
-import io
 import sys
 
 
 def main() -> None:
     """Run the command line and leave with its exit status."""
-    try:
-        # Here and not above: Ctrl-C may come while this is loaded, too.
+    try:  # from here on Ctrl-C is a word and a status: it may come while the rest is loaded, too
+        import io
+
         from qpgaze.cli.app import run
+
+        # A name in a project or on a disk may hold what the terminal has no letter for, or half a
+        # letter: it is written as an escape then (which JSON understands), and ends nothing.
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:
-        sys.stderr.write("qpgaze: stopped before it began.\n")
+        sys.stderr.write("qpgaze: stopped.\n")
         sys.exit(130)
-    # A name in a project or on a disk may hold what the terminal has no letter for, or half a
-    # letter: it is written as an escape then (which JSON understands), and ends nothing.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
 
 
 __all__ = ["main"]
