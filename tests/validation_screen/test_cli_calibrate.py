@@ -143,7 +143,7 @@ def test_a_cancelled_validation_stores_nothing(
 ) -> None:
     screen["keys"] = ["space", "Escape"]
     assert run(["validate-gaze", "--source", "simulated"]) == 2
-    assert "not finished; nothing was measured" in capsys.readouterr().err
+    assert "not all shown; nothing was measured" in capsys.readouterr().err
     assert load_settings().validation is None
 
 

@@ -191,7 +191,7 @@ def test_cancelling_measures_nothing() -> None:
     run.cancel()
     assert run.target is None
     assert run.closing_lines() == ("Cancelled. Nothing was stored.",)
-    with pytest.raises(SessionError, match="not finished; nothing was measured"):
+    with pytest.raises(SessionError, match="not all shown; nothing was measured"):
         run.result()
 
 
@@ -226,6 +226,7 @@ def test_one_batch_may_hold_more_than_a_target_takes() -> None:
         (lambda: target_layout(7, 0.1), "Expected 5 or 9 points, but 7 came"),
         (lambda: target_layout(5, 0.5), "margin"),
         (lambda: open_for_targets("nonsense", default_display()), "no source 'nonsense'"),
+        (lambda: open_for_targets("mouse", default_display()), "nothing to measure"),
         (lambda: open_for_targets("simulated:x", default_display()), "seed 'x' is no number"),
     ],
 )

@@ -196,7 +196,7 @@ class ValidationRun:
         """
         if self.phase is not Phase.DONE:
             raise SessionError(
-                self._failure or "The validation was not finished; nothing was measured."
+                self._failure or "Cancelled: the points were not all shown; nothing was measured."
             )
         quality = GazeQuality(tuple(self._found[t] for t in self._layout))
         return ValidationResult(

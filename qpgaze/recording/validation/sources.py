@@ -43,6 +43,8 @@ def open_for_targets(spec: str, display: Display) -> tuple[Source, Callable[[Tar
             raise UsageError(f"Expected simulated[:SEED], but the seed '{seed}' is no number.")
         eyes = SimulatedEyes(upright(display), seed=int(seed or 0))
         return eyes, eyes.look_at
+    if spec.strip().lower() == "mouse":
+        raise UsageError("A mouse points where it points: there is nothing to measure.")
     # What QuPath shows is of no interest while the targets cover it.
     return open_source(spec, LiveSetup(display=display), gaze_only=True), None
 

@@ -151,7 +151,7 @@ class EyeTracker:
             action, xy = self._work.get()
             result: dict[str, Any] = {"work_item": {"action": action}, "status": 0}
             if action == calibration_action.collect_data:
-                seen = xy[0] <= 0.8
+                seen = fake.sees(*xy)
                 result["work_item"]["coordinates"] = xy
                 result["status"], points = (0, points + 1) if seen else (4, points)
             if action == calibration_action.compute:

@@ -1,7 +1,8 @@
 """What both stand-ins for Tobii's libraries show: a tracker with a clock of its own and quirks.
 
 Sample k is taken at a known moment: ``left origin z`` is the host's clock modulo 10 s in
-microseconds, which a float of 32 bits holds exactly.
+microseconds, which a float of 32 bits holds exactly. Where ``FAKE_TOBII_EYE`` names a file, an eye
+is there as well: it looks where the file says (x y, of the display area), and calibrating takes it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 PERIOD_US = 4_000
@@ -19,6 +22,11 @@ ABSENT = range(100, 110)
 MODEL = os.environ.get("FAKE_TOBII_MODEL", "Tobii Pro Fusion")
 DIES_AT = int(os.environ.get("FAKE_TOBII_DIES_AT", "0"))
 GARBLED_AT = 60
+EYE = os.environ.get("FAKE_TOBII_EYE", "")
+STEPS = os.environ.get("FAKE_TOBII_STEPS", "")
+"""A file to which each step of a calibration is written."""
+EYES_FROM_MM = (0.0, 155.0, 655.0)
+"""Between the eyes, in front of the middle of the display area."""
 
 
 def host_us() -> int:
@@ -31,6 +39,28 @@ def system_us() -> int:
 
 def invalid(k: int) -> bool:
     return k % 50 in range(40, 45)
+
+
+def looked_at() -> tuple[float, float] | None:
+    """Where the eye of the file looks; None where there is no such eye."""
+    with suppress(OSError, ValueError):
+        x, y = Path(EYE).read_text(encoding="utf-8").split()
+        return float(x), float(y)
+    return None
+
+
+def step(what: str) -> None:
+    if STEPS:
+        with Path(STEPS).open("a", encoding="utf-8") as file:
+            file.write(what + "\n")
+
+
+def sees(x: float, y: float) -> bool:
+    """Whether the eye is on a point of a calibration; without one, all but the right edge."""
+    if not EYE:
+        return x <= 0.8
+    at = looked_at()
+    return at is not None and max(abs(at[0] - x), abs(at[1] - y)) < 0.05
 
 
 def sample(k: int, taken_us: int) -> dict[str, Any]:
@@ -53,6 +83,20 @@ def sample(k: int, taken_us: int) -> dict[str, Any]:
         said[f"{eye}_pupil_diameter"] = 3.5
         for what in ("gaze_point", "gaze_origin", "pupil"):
             said[f"{eye}_{what}_validity"] = flag
+    if EYE:
+        said.update(seen_by(looked_at()))
+    return said
+
+
+def seen_by(at: tuple[float, float] | None) -> dict[str, Any]:
+    """What is measured of an eye that looks there, None: of none."""
+    said: dict[str, Any] = {}
+    x, y, z = EYES_FROM_MM
+    for eye, beside in (("left", -31.5), ("right", 31.5)):
+        said[f"{eye}_gaze_point_on_display_area"] = at or (float("nan"), float("nan"))
+        said[f"{eye}_gaze_origin_in_user_coordinate_system"] = (x + beside, y, z)
+        for what in ("gaze_point", "gaze_origin", "pupil"):
+            said[f"{eye}_{what}_validity"] = int(at is not None)
     return said
 
 

@@ -113,13 +113,16 @@ class ScreenBasedCalibration:
 
     def enter_calibration_mode(self) -> None:
         self._on = True
+        fake.step("enter")
 
     def leave_calibration_mode(self) -> None:
         self._on = False
+        fake.step("leave")
 
     def collect_data(self, x: float, y: float) -> str:
         assert self._on
-        if x > 0.8:
+        fake.step(f"collect {x:g} {y:g}")
+        if not fake.sees(x, y):
             return CALIBRATION_STATUS_FAILURE
         self._points += 1
         return CALIBRATION_STATUS_SUCCESS
@@ -128,4 +131,6 @@ class ScreenBasedCalibration:
         if not self._points:
             raise RuntimeError("EyeTrackerOperationFailedError: no points")
         self._tracker.rate_hz, self._tracker.calibrated = 60.0, True  # type: ignore[attr-defined]
-        return SimpleNamespace(status=CALIBRATION_STATUS_SUCCESS_LEFT_EYE)
+        fake.step("compute")
+        both = CALIBRATION_STATUS_SUCCESS if fake.EYE else CALIBRATION_STATUS_SUCCESS_LEFT_EYE
+        return SimpleNamespace(status=both)
