@@ -15,13 +15,24 @@ final class LabelReport {
         this.open = open
     }
 
-    /** What a program says, without the sentences that name an option: there is no terminal here. */
+    /** What a program says, by the words of the menu and without options: there is no terminal here. */
     static String plain(String text) {
-        return sentences(text) ?: text
+        return sentences(text) ?: byMenu(text)
+    }
+
+    /** What a verb does stands in the menu under another name. */
+    private static String byMenu(String text) {
+        return text.replaceAll(/(?:,? or give --scale)/, "")
+            .replaceAll(/'qpgaze validate-gaze --monitor ask'/, "'Monitor of the eye tracker'")
+            .replaceAll(/Run ('qpgaze (?:validate-gaze|calibrate|doctor))/, 'Choose $1')
+            .replaceAll(/run ('qpgaze (?:validate-gaze|calibrate|doctor))/, 'choose $1')
+            .replaceAll(/'qpgaze validate-gaze[^']*'/, "'Measure accuracy'")
+            .replaceAll(/'qpgaze calibrate[^']*'/, "'Calibrate the eye tracker'")
+            .replaceAll(/'qpgaze doctor[^']*'/, "'Check set-up'")
     }
 
     private static String sentences(String text) {
-        def lines = text.readLines().collect { line ->
+        def lines = byMenu(text).readLines().collect { line ->
             def kept = line.split(/(?<=[.!?;])\s+/).findAll { !(it =~ /(^|[\s('"])--\w/) }
             return kept.join(" ").replaceFirst(/;$/, ".")
         }
@@ -81,7 +92,7 @@ final class LabelReport {
             def name = one.image.name
             "${name} is open, and its labels are in the project's file, not in the window. " +
                 (one.changed ? "Saving it writes over them. To keep what you changed in it, save it, then " +
-                "choose 'Put labels into the image' and 'Put them back'. Otherwise choose File > Reload data."
+                "choose 'Put labels into the image' and put them back. Otherwise choose File > Reload data."
                 : "Choose File > Reload data to see them; do not save it before.")
         }.join("\n\n")
     }

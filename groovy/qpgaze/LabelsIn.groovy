@@ -87,11 +87,7 @@ final class LabelsIn {
         def text = [before + report.words(), report.reloading(), report.notes()].findAll { it }.join("\n\n")
         def unsaved = report.toSave()
         if (report.missing > 0 && report.fresh == 0L)
-            Say.ask("qpgaze", "${text}\n\n${report.missing} of the labels were in the images once and are gone " +
-                "since: deleted, or closed without saving.", ["Put them back", "Leave them"]) { chosen ->
-                if (chosen == "Put them back")
-                    WireServer.daemon("qpgaze-labels") { put(session, project, "", true) }.start()
-            }
+            askBack(session, project, text, report.missing)
         else if (unsaved)
             Say.ask("qpgaze", "${text}\n\nSave ${unsaved*.image.name.join(', ')} now? " +
                 "Unsaved, QuPath asks again before it closes the image.", ["Save", "Not now"]) { chosen ->
@@ -100,6 +96,17 @@ final class LabelsIn {
             }
         else
             Say.message("qpgaze", text)
+    }
+
+    private void askBack(Path session, Path project, String text, long missing) {
+        def one = missing == 1L
+        def back = one ? "Put it back" : "Put them back"
+        Say.ask("qpgaze", "${text}\n\n${missing} of the labels ${one ? 'was' : 'were'} in the images once and " +
+            "${one ? 'is' : 'are'} gone since: deleted, or closed without saving.",
+            [back, one ? "Leave it" : "Leave them"]) { chosen ->
+            if (chosen == back)
+                WireServer.daemon("qpgaze-labels") { put(session, project, "", true) }.start()
+        }
     }
 
     private void save(List<Map> open) {

@@ -49,6 +49,11 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
     void start() {
         if (!sessions.idle || recorder.running)
             return
+        if (hook.setup.busy) {
+            Say.notice("The points are still shown on the eye tracker's monitor: look at them to the end, or end " +
+                "them there with Esc.")
+            return
+        }
         project = Calls.projectFile(hook.qupath)
         if (project == null && !hook.settings.namesPlace()) {
             Say.trouble("Open a project first: the session is kept in its folder.")
@@ -141,7 +146,7 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
                 Say.notice("The recorder was stopped before it began.")
             else
                 Say.trouble("The recorder ended before the session did (status ${status}).\n\n" +
-                    (lastWords ?: "It said nothing."))
+                    (lastWords ? LabelReport.plain(lastWords) : "It said nothing."))
             return
         }
         def why = status == 0 ? "" : "The recording ended early: ${said.reason}\n\n"

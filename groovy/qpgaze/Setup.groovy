@@ -27,27 +27,36 @@ final class Setup {
         hook.settings.keep("source", source)
     }
 
-    void chooseMonitor() {
+    /** Whether the points are shown: the tracker is in use then. */
+    boolean isBusy() {
+        return busy
+    }
+
+    /** Ask for the tracker's monitor; `then` is done once it is known. */
+    void chooseMonitor(Closure then = null) {
         def monitors = new Monitors(hook.qupath.getStage())
-        monitors.choose { chosen -> WireServer.daemon("qpgaze-monitor") { keepMonitor(monitors, chosen, []) }.start() }
+        monitors.choose { chosen ->
+            WireServer.daemon("qpgaze-monitor") { keepMonitor(monitors, chosen, [], then) }.start()
+        }
     }
 
     /** The recorder's program keeps it: it knows the monitor by its other names, too. */
-    private void keepMonitor(Monitors monitors, Map<String, Object> chosen, List<String> size) {
+    private void keepMonitor(Monitors monitors, Map<String, Object> chosen, List<String> size, Closure then) {
         def line = ["monitor", "--bounds"] + chosen.bounds.collect { it as String } +
             ["--scale", chosen.scale as String] + (size ? ["--size-mm"] + size : [])
         def answer = hook.recorder.ask(line, 60)
         if (answer.status == 0) {
             hook.settings.keep("monitor", chosen)
             Say.notice("The eye tracker's monitor: ${answer.words}")
+            then?.call()
         } else if (!size && answer.err.contains("--size-mm"))
             Fx.later("the size of the monitor") {
-                monitors.askSize(answer.words.readLines()[0]) { mm ->
-                    WireServer.daemon("qpgaze-monitor") { keepMonitor(monitors, chosen, mm) }.start()
+                monitors.askSize(LabelReport.plain(answer.words)) { mm ->
+                    WireServer.daemon("qpgaze-monitor") { keepMonitor(monitors, chosen, mm, then) }.start()
                 }
             }
         else
-            Say.trouble("No monitor was chosen.\n\n${answer.words}")
+            Say.trouble("No monitor was chosen.\n\n${LabelReport.plain(answer.words)}")
     }
 
     void calibrate() {
@@ -69,9 +78,13 @@ final class Setup {
                 def answer = hook.recorder.ask([verb, "--source", hook.settings.source], SITTING_S)
                 // 1: measured, and found poor.
                 if (answer.status == 0 || (answer.status == 1 && answer.out))
-                    Say.message("qpgaze", withoutTable(answer.out))
+                    Say.message("qpgaze", LabelReport.plain(withoutTable(answer.out)))
+                else if (answer.words.startsWith("Cancelled"))
+                    Say.notice(answer.words)
+                else if (answer.err.contains("--size-mm")) // asked for here, and then it goes on
+                    Fx.later("the monitor") { chooseMonitor { sitting(verb, failure) } }
                 else
-                    Say.trouble("${failure}\n\n${answer.words}")
+                    Say.trouble("${failure}\n\n${LabelReport.plain(answer.words)}")
             } finally {
                 busy = false
             }

@@ -35,7 +35,7 @@ class LabelReportChecks {
             assert one.toSave()*.key == ["k2"]
             assert one.toReload()*.key == ["k1"]
             assert one.reloading().contains("slide-1.svs is open") && one.reloading().contains("File > Reload data")
-            assert one.reloading().contains("Put them back") == changed
+            assert one.reloading().contains("put them back") == changed
         }
         // A program that does not say which way: what is written may be lost, what is reloaded is not.
         def untold = report([image("1")], [open("1")])
@@ -59,6 +59,17 @@ class LabelReportChecks {
         assert LabelReport.plain("No label.\n  --fixations draws where it was.") == "No label."
         assert LabelReport.plain("A dash -- like this -- stays.") == "A dash -- like this -- stays."
         assert LabelReport.plain("Give --image NAME.") == "Give --image NAME."
+    }
+
+    void "what a verb does is named as the menu names it"() {
+        assert LabelReport.plain("Not known. Run 'qpgaze validate-gaze': it asks.") ==
+            "Not known. Choose 'Measure accuracy': it asks."
+        assert LabelReport.plain("Then run 'qpgaze validate-gaze --source gazepoint'.") ==
+            "Then choose 'Measure accuracy'."
+        assert LabelReport.plain("Choose it again with 'qpgaze validate-gaze --monitor ask', or give --scale.") ==
+            "Choose it again with 'Monitor of the eye tracker'."
+        assert LabelReport.plain("Calibrate with 'qpgaze calibrate' (or its own program).") ==
+            "Calibrate with 'Calibrate the eye tracker' (or its own program)."
     }
 
     void "labels are counted over all images"() {
