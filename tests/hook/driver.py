@@ -11,11 +11,12 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import numpy as np
@@ -30,7 +31,7 @@ from qpgaze.viewing import ViewerState
 from qpgaze.wire import WireClient
 
 FOLDERS = [f for f in os.environ.get("QPGAZE_QUPATH_DIRS", "").split(os.pathsep) if f]
-START_WAIT_S = 600.0
+START_WAIT_S = 400.0
 CODED = (2600, 1900)
 """Width and height of the coded slide."""
 
@@ -68,21 +69,14 @@ class Window:
         elif hook:
             home = install_hook(at / "user", startup_before=str(probe)).folder
             start_up = [f"-Dqupath.startup.script={home / 'start.groovy'}"]
-        reading, writing = os.pipe()
-        self.screen = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(writing), "-screen", "0", screen],
-            pass_fds=[writing],
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(writing)
-        with os.fdopen(reading) as said:  # its whole line: Xvfb ends where nobody reads it
-            display = said.readline().strip()
+        self.screen, display = self._open_screen(screen)
         self.env = {
             **os.environ,
             **(environment or {}),
             "DISPLAY": f":{display}",
             "XDG_RUNTIME_DIR": str(at / "run"),
         }
+        self.helpers = self._furnish()
         start = launcher(folder)
         assert start is not None
         settings = [
@@ -107,6 +101,14 @@ class Window:
                 [*start, "-q", "-p", project], env=self.env, stdout=log, stderr=subprocess.STDOUT
             )
         self.folders = (at / "run" / "qpgaze" / "hooks",)
+
+    def _open_screen(self, size: str) -> tuple[subprocess.Popen[bytes], str]:
+        """An X server, and what its display is called."""
+        return serve(["Xvfb", "-screen", "0", size])
+
+    def _furnish(self) -> list[subprocess.Popen[bytes]]:
+        """Programs that the screen needs before QuPath starts: none on a bare one."""
+        return []
 
     def _start_up_file(self, start: list[str], probe: Path, *, hook: bool) -> None:
         """QuPath 0.4 names no script: it runs a file of its user folder, where that is set."""
@@ -136,7 +138,19 @@ class Window:
             if "[ERROR] qpgaze" in (self.at / "log").read_text():
                 break
             time.sleep(0.2)
-        raise AssertionError((self.at / "log").read_text()[-3000:])
+        self._stuck("the hook does not listen")
+
+    def _stuck(self, what: str) -> NoReturn:
+        """Say so, with what QuPath said last and, where it still runs, does in its threads."""
+        said = (self.at / "log").read_text("utf-8", "replace")[-3000:]
+        if self.qupath.poll() is None:
+            self.qupath.send_signal(signal.SIGQUIT)  # a JVM writes its threads then, and goes on
+            time.sleep(5)
+            log = (self.at / "log").read_text("utf-8", "replace")
+            (self.at / "threads").write_text(log, "utf-8")
+            threads = log[log.rfind("Full thread dump") :].split("\n\n")
+            said += "\n\n".join(t for t in threads if "JavaFX" in t or "qpgaze" in t or "main" in t)
+        raise AssertionError(f"{what}\n{said}")
 
     def start_hook(self) -> None:
         """Start it anew, as its installer does, and wait until another one listens."""
@@ -161,6 +175,8 @@ class Window:
         until = time.monotonic() + wait_s
         while not answer.exists() and time.monotonic() < until:
             time.sleep(0.01)
+        if not answer.exists():
+            self._stuck(f"no answer in {wait_s:g} s to: {text}")
         said = answer.read_text("utf-8")
         assert not said.startswith("ERROR"), said
         return said
@@ -293,9 +309,20 @@ class Window:
             self.close()
 
     def close(self) -> None:
-        for process in (self.qupath, self.screen):
+        for process in (self.qupath, *self.helpers, self.screen):
             process.terminate()
             process.wait(30)
+
+
+def serve(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], str]:
+    """Start an X server on a display that is free; it ends early where it cannot run."""
+    reading, writing = os.pipe()
+    made = subprocess.Popen(
+        [*command, "-displayfd", str(writing)], pass_fds=[writing], stderr=subprocess.DEVNULL
+    )
+    os.close(writing)
+    with os.fdopen(reading) as said:  # its whole line: it ends where nobody reads it
+        return made, said.readline().strip()
 
 
 def make_study(at: Path) -> None:
