@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
 import pytest
-from qpgaze_hook_driver import FOLDERS, Window, make_study
+from qpgaze_hook_driver import Window, make_study
 from qpgaze_hook_views import Views
 
 from qpgaze.wire import connect
@@ -15,8 +16,9 @@ pytestmark = pytest.mark.qupath
 
 
 def test_enlarged_screens(qupath_folder: Path, tmp_path: Path) -> None:
-    # One scale for each QuPath: a start is dear.
-    scale = (1.25, 1.5)[FOLDERS.index(str(qupath_folder)) % 2]
+    # One scale for each QuPath, in turn by its version: a start is dear.
+    version = re.search(r"\d+\.(\d+)", qupath_folder.name)
+    scale = (1.25, 1.5)[int(version[1]) % 2 if version else 0]
     make_study(tmp_path)
     window = Window(qupath_folder, tmp_path, options=[f"-Dglass.gtk.uiScale={scale}"])
     try:
