@@ -97,6 +97,7 @@ final class Recorder implements AutoCloseable {
         // QuPath was started from.
         builder.directory(settings.home.toFile())
         builder.environment().put("PYTHONUTF8", "1")
+        builder.environment().put("COLUMNS", "400") // a dialog breaks the lines itself
         // QuPath's own Java may set this for itself; Python must not load its libraries.
         builder.environment().remove("LD_LIBRARY_PATH")
         return builder

@@ -81,7 +81,7 @@ def test_each_point_is_collected_once_and_the_mode_is_left() -> None:
     assert require_success(run).success
     assert run.closing_lines() == (
         "Stand-in is calibrated.",
-        "Run 'qpgaze validate-gaze' to measure how good it is.",
+        "Now measure its accuracy.",
     )
     run.wait_until_left()
 

@@ -147,7 +147,7 @@ class CalibrationRun:
         if self.uncollected:
             points = "point was" if len(self.uncollected) == 1 else "points were"
             said.append(f"{len(self.uncollected)} {points} not seen and left out.")
-        said.append("Run 'qpgaze validate-gaze' to measure how good it is.")
+        said.append("Now measure its accuracy.")
         return tuple(said)
 
     def wait_until_left(self, timeout_s: float = 10.0) -> None:
