@@ -34,6 +34,11 @@ FOLDERS = [f for f in os.environ.get("QPGAZE_QUPATH_DIRS", "").split(os.pathsep)
 START_WAIT_S = 400.0
 CODED = (2600, 1900)
 """Width and height of the coded slide."""
+MANAGER = (
+    "def m = gui.metaClass.respondsTo(gui, 'getViewerManager')"
+    " ? gui.getViewerManager() : gui.@viewerManager"  # QuPath 0.4
+)
+"""Groovy: m is what adds viewers to a window, shows and detaches them."""
 
 
 class Window:

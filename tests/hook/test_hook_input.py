@@ -10,16 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qpgaze_hook_driver import CODED, Window, coded_pixels
+from qpgaze_hook_driver import CODED, MANAGER, Window, coded_pixels
 from qpgaze_hook_views import Views
 
 from qpgaze.wire import WireClient
 
 pytestmark = pytest.mark.qupath
-MANAGER = (
-    "def m = gui.metaClass.respondsTo(gui, 'getViewerManager')"
-    " ? gui.getViewerManager() : gui.@viewerManager"  # QuPath 0.4
-)
 
 
 @pytest.fixture
