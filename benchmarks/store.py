@@ -8,7 +8,7 @@ The last columns are what is asked for over what was measured: 1 or more is met.
 
 Where a QuPath is found (PAQUO_QUPATH_DIR), paquo does the same beside it; Java's start is not
 counted but in the last rows: the first annotation in a fresh project from a cold start, from the
-start of the process to its end, medians of five.
+start of the process to its end, medians of five. ``--cold`` instead of N measures these alone.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ import shapely
 from PIL import Image
 
 from qpgaze import keys
-from qpgaze.bridge import Ledger, create_project, open_project
+from qpgaze.bridge import create_project, open_project
 from qpgaze.bridge.geojson import import_geojson, write_geojson
-from qpgaze.bridge.ledger import Operation, records_of
+from qpgaze.bridge.ledger import Ledger, Operation, records_of
 from qpgaze.bridge.projects.detect_qupath import paquo_or_reason
 from qpgaze.model import SlideObject
 
@@ -192,11 +192,13 @@ def run_cold(folder: Path, backends: list[str]) -> bool:
     return min(ratios) >= 10
 
 
-def main(count: int) -> int:
+def main(count: int | None) -> int:
     backends = ["embedded", *(["paquo"] if paquo_or_reason().usable else [])]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         Image.fromarray(np.zeros((200, 300, 3), np.uint8)).save(folder / "picture.png")
+        if count is None:
+            return 0 if run_cold(folder, backends) else 1
         create_project(folder / "fresh", backend="embedded").close()
         with create_project(folder / "empty", backend="embedded") as made:
             made.add_image(folder / "picture.png")
@@ -210,4 +212,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--step"]:
         step(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
     else:
-        sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000))
+        given = (sys.argv[1:] or ["100000"])[0]
+        sys.exit(main(None if given == "--cold" else int(given)))

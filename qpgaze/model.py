@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid5
 
-import numpy as np
-import numpy.typing as npt
-
-from qpgaze.frames import ImagePx, Points
-from qpgaze.keys import LabelEvent
-from qpgaze.viewing import ImageIdentity
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a store of objects needs none of these
+    import numpy as np
+    import numpy.typing as npt
     from shapely.geometry.base import BaseGeometry
+
+    from qpgaze.frames import ImagePx, Points
+    from qpgaze.keys import LabelEvent
+    from qpgaze.viewing import ImageIdentity
 
 
 @dataclass(frozen=True)

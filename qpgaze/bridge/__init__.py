@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from qpgaze.bridge.ledger import Ledger
 from qpgaze.bridge.projects import create_project, open_project
 
-__all__ = ["Ledger", "create_project", "open_project"]
+__all__ = ["create_project", "open_project"]

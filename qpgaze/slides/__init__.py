@@ -63,8 +63,6 @@ _PNG = b"\x89PNG"
 def _backends(path: Path, tried: list[str]) -> list[tuple[str, Callable[[Path], Slide]]]:
     """Choose backends by what the file begins with, the best first."""
     from qpgaze.slides.openslide_slide import OpenSlideSlide, detect_vendor
-    from qpgaze.slides.plain_slide import PlainSlide
-    from qpgaze.slides.tiff_slide import TiffSlide
 
     try:
         with path.open("rb") as file:
@@ -82,7 +80,11 @@ def _backends(path: Path, tried: list[str]) -> list[tuple[str, Callable[[Path], 
     if vendor is not None and vendor != "generic-tiff":
         chosen.append(("OpenSlide", OpenSlideSlide))
     if is_tiff:
+        from qpgaze.slides.tiff_slide import TiffSlide
+
         chosen.append(("tifffile", TiffSlide))
     if not chosen:
+        from qpgaze.slides.plain_slide import PlainSlide
+
         chosen.append(("Pillow", PlainSlide))
     return chosen

@@ -28,9 +28,9 @@ from uuid import UUID, uuid5
 import shapely
 
 from qpgaze import keys
-from qpgaze.bridge import Ledger, create_project, open_project
+from qpgaze.bridge import create_project, open_project
 from qpgaze.bridge.account import verify_project
-from qpgaze.bridge.ledger import Operation, records_of
+from qpgaze.bridge.ledger import Ledger, Operation, records_of
 from qpgaze.bridge.pending import commit_recorded, open_ledger
 from qpgaze.bridge.projects.qpproj import parse_project
 from qpgaze.bridge.qpdata import read_qpdata

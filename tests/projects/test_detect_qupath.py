@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qpgaze.bridge import create_project, open_project
-from qpgaze.bridge.projects import detect_qupath, opening
+from qpgaze.bridge.projects import detect_qupath
 from qpgaze.bridge.projects.detect_qupath import paquo_or_reason, qupath_version
 from qpgaze.errors import ProjectError, UsageError
 
@@ -72,7 +72,7 @@ def test_nothing_found_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_auto_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     create_project(tmp_path / "p", backend="embedded").close()
     nothing = detect_qupath.Found(None, "", False, "no QuPath was found")
-    monkeypatch.setattr(opening, "paquo_or_reason", lambda: nothing)
+    monkeypatch.setattr(detect_qupath, "paquo_or_reason", lambda: nothing)
     with open_project(tmp_path / "p") as opened:
         assert (opened.backend, opened.backend_reason) == ("embedded", "no QuPath was found")
     with pytest.raises(ProjectError, match="no QuPath was found"):
@@ -81,22 +81,56 @@ def test_auto_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_project(tmp_path / "p", backend="java")  # type: ignore[arg-type]
 
 
+HEAVY = (
+    "paquo", "jpype", "pandas", "pyarrow", "numba", "scipy", "skimage", "torch", "dynaconf",
+)  # fmt: skip
+OF_OTHERS = (
+    "openslide", "tifffile", "secrets", "click", "rich", "qpgaze.frames",
+    "qpgaze.viewing", "qpgaze.wire", "qpgaze.bridge.ledger",
+    "qpgaze.bridge.projects.detect_qupath", "qpgaze.bridge.projects.in_use",
+    "qpgaze.bridge.projects.live", "qpgaze.bridge.projects.live_windows",
+    "qpgaze.slides.tiff_slide", *(() if sys.platform == "win32" else ("socket",)),
+)  # fmt: skip
+"""What a first annotation in a fresh project has no use for: each costs its start a millisecond or
+more, most of them in Python's dataclasses."""
+
+
+def loaded(code: str, names: tuple[str, ...]) -> str:
+    """Run a program in an interpreter of its own and say which modules it loaded."""
+    ask = f"import sys; print([m for m in {names} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code + ask],
+        capture_output=True, text=True, env={**os.environ, "PYTHONUTF8": "1"}, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
 def test_the_embedded_store_starts_nothing(tmp_path: Path) -> None:
     """Neither paquo nor a JVM, nor anything heavy, is imported for it."""
     code = (
-        "import sys\n"
-        "from qpgaze.bridge import create_project, open_project, Ledger\n"
+        "from qpgaze.bridge import create_project, open_project\n"
+        "from qpgaze.bridge.ledger import Ledger\n"
         f"create_project({str(tmp_path / 'p')!r}, backend='embedded').close()\n"
         f"open_project({str(tmp_path / 'p')!r}, backend='embedded').close()\n"
         f"Ledger.open({str(tmp_path / 'p')!r})\n"
-        "print([m for m in ('paquo', 'jpype', 'pandas', 'pyarrow', 'numba', 'scipy', 'skimage',\n"
-        "                   'torch', 'dynaconf') if m in sys.modules])\n"
     )
-    environment = {**os.environ, "PYTHONUTF8": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    assert loaded(code, HEAVY) == "[]"
+
+
+def test_a_cold_start_loads_what_it_needs(tmp_path: Path, picture: Path) -> None:
+    code = (
+        "from uuid import UUID\n"
+        "import shapely\n"
+        "from qpgaze.bridge import create_project\n"
+        "from qpgaze.model import SlideObject\n"
+        f"with create_project({str(tmp_path / 'p')!r}, backend='embedded') as project:\n"
+        "    label = SlideObject(UUID(int=1), shapely.box(1, 2, 30, 40))\n"
+        f"    project.add_image({str(picture)!r}).add([label])\n"
+        "    project.commit()\n"
     )
-    assert done.stdout.strip() == "[]", done.stderr
+    assert loaded(code, HEAVY + OF_OTHERS) == "[]"
+    with open_project(tmp_path / "p", backend="embedded") as opened:
+        assert len(opened.entries[0].objects()) == 1
 
 
 @pytest.mark.qupath

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpgaze import keys
-from qpgaze.bridge import Ledger, create_project
+from qpgaze.bridge import create_project
 from qpgaze.bridge import ledger as ledger_module
-from qpgaze.bridge.ledger import Operation, Standing, is_ours, records_of, remember
+from qpgaze.bridge.ledger import Ledger, Operation, Standing, is_ours, records_of, remember
 from qpgaze.bridge.shapecode import decode_shape, encode_shape, same_shape
 from qpgaze.errors import ProjectError, UnsupportedDataError, UsageError
 from qpgaze.model import SlideObject

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from qpgaze import keys
-from qpgaze.bridge import Ledger, create_project, open_project
+from qpgaze.bridge import create_project, open_project
 from qpgaze.bridge.account import verify_project
 from qpgaze.bridge.account_log import log_project
-from qpgaze.bridge.ledger import Operation, Standing, records_of
+from qpgaze.bridge.ledger import Ledger, Operation, Standing, records_of
 from qpgaze.bridge.pending import commit_recorded, open_ledger, pending_files
 from qpgaze.bridge.projects.protocol import Project
 from qpgaze.bridge.records import record_line

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from qpgaze.bridge import Ledger, create_project, open_project
+from qpgaze.bridge import create_project, open_project
 from qpgaze.bridge.account import verify_project
-from qpgaze.bridge.ledger import Operation, records_of
+from qpgaze.bridge.ledger import Ledger, Operation, records_of
 from qpgaze.bridge.pending import commit_recorded, open_ledger
 from qpgaze.bridge.projects.snapshots import snapshots_of
 from qpgaze.bridge.rescue import Rescued, rescue_project

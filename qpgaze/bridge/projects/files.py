@@ -14,7 +14,6 @@ import hashlib
 import logging
 import os
 import re
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -151,7 +150,7 @@ class Change:
     _kept: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        stem = f".{self.path.name}.{secrets.token_hex(4)}"
+        stem = f".{self.path.name}.{os.urandom(4).hex()}"
         self._new, self._old, self._kept = (
             self.path.with_name(f"{stem}.{kind}~") for kind in ("new", "old", "kept")
         )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import secrets
-import socket
 import sys
 import time
 from dataclasses import dataclass
@@ -47,7 +45,7 @@ class Holder:
     @property
     def surely_gone(self) -> bool:
         """Whether it was a process of this computer that no longer runs."""
-        here = self.host == socket.gethostname() and self.space in ("", _space())
+        here = self.host == _host() and self.space in ("", _space())
         return here and not _runs(self.pid)
 
 
@@ -72,7 +70,7 @@ def heartbeat_age_s(path: Path) -> float | None:
 
     The share's own clock decides: clocks of two computers may be minutes apart.
     """
-    probe = path.with_name(f"{path.name}.{secrets.token_hex(4)}~")
+    probe = path.with_name(f"{path.name}.{os.urandom(4).hex()}~")
     try:
         probe.write_bytes(b"")
         return max(0.0, probe.stat().st_mtime - path.stat().st_mtime)
@@ -90,7 +88,7 @@ def myself(token: str) -> dict[str, Any]:
         user = "unknown"
     return {
         "version": 1,
-        "host": socket.gethostname(),
+        "host": _host(),
         "user": user,
         "pid": os.getpid(),
         "space": _space(),
@@ -125,6 +123,15 @@ def explained(path: Path) -> ConflictError:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+
+
+def _host() -> str:
+    """Name this computer."""
+    if sys.platform != "win32":
+        return os.uname().nodename  # what socket.gethostname() says, and nothing to load
+    import socket
+
+    return socket.gethostname()
 
 
 def _space() -> str:

@@ -15,7 +15,6 @@ import contextlib
 import errno
 import json
 import os
-import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -172,7 +171,7 @@ def _acquire(project_folder: Path, folder: Path, wait_s: float) -> Held:
     try:
         while True:
             folder.mkdir(exist_ok=True)  # a writer that is done may remove it again
-            token = secrets.token_hex(8)
+            token = os.urandom(8).hex()
             if _try_create(path, token):
                 _sweep(path)
                 return Held(path, token, took_over)
@@ -230,7 +229,7 @@ def _write_new(path: Path, text: bytes) -> None:
 
 def _take_away(path: Path, holder: Holder | None) -> bool:
     """Remove a lock that was judged dead, and no other; whether it was there to remove."""
-    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}~")
+    aside = path.with_name(f"{path.name}.{os.urandom(4).hex()}~")
     try:
         path.replace(aside)
     except FileNotFoundError:

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from qpgaze.bridge.projects.codec import Codec
-from qpgaze.bridge.projects.detect_qupath import paquo_or_reason
 from qpgaze.bridge.projects.embedded import EmbeddedCodec
 from qpgaze.bridge.projects.files import Change, Snapshot, replace_files
 from qpgaze.bridge.projects.folder import FolderProject, now_ms
-from qpgaze.bridge.projects.in_use import refuse_unsaved
 from qpgaze.bridge.projects.protocol import Project
 from qpgaze.bridge.projects.qpproj import (
     FILE_NAME,
@@ -72,6 +70,8 @@ def open_project(
         live = _open_live(where, mode, backend, allow_hosts)
         if live is not None:
             return live
+    from qpgaze.bridge.projects.in_use import refuse_unsaved  # a new project is in no QuPath
+
     codec, reason = choose_codec(backend)
     project = FolderProject(where, codec=codec, mode=mode, reason=reason, allow_hosts=allow_hosts)
     project.before_write = refuse_unsaved
@@ -120,6 +120,8 @@ def choose_codec(backend: Backend) -> tuple[Codec, str]:
         raise UsageError(f"Expected backend {', '.join(BACKENDS)}, but '{backend}' came.")
     if backend in ("embedded", "live"):
         return EmbeddedCodec(), "asked for"
+    from qpgaze.bridge.projects.detect_qupath import paquo_or_reason
+
     found = paquo_or_reason()
     if found.usable:
         from qpgaze.bridge.projects.paquo_store import PaquoCodec
