@@ -217,7 +217,8 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
             Say.trouble("A qpgaze of another version wanted to connect and was refused.\n\n${message}\n\n" +
                 "Install the menu again from the qpgaze that you use, then start QuPath anew.")
         else if (code == "token" && refusals.add(code))
-            Say.warning("A program that does not know this start of QuPath wanted to connect and was refused.")
+            Say.warning("Another program wanted to talk to qpgaze in QuPath without its password, and was refused. If that " +
+                "was none of yours, tell whoever looks after your computer.")
     }
 
     /** Look at the viewers while somebody watches, a journal included; that one begins with all of them. */

@@ -57,7 +57,7 @@ final class Keys implements EventHandler<KeyEvent>, AutoCloseable {
         down.clear()
         swallowTyped = false
         for (KeyLogic.Answer answer : logic.interrupted(stopping))
-            sink.labelled(ViewerReader.nowUs(), answer)
+            send(ViewerReader.nowUs(), answer)
     }
 
     @Override
@@ -91,7 +91,7 @@ final class Keys implements EventHandler<KeyEvent>, AutoCloseable {
 
     private void send(long now, KeyLogic.Answer answer) {
         if (answer != null)
-            sink.labelled(now, answer)
+            Troubles.attempt("labelling keys") { sink.labelled(now, answer) }
     }
 
     private static boolean typing(KeyEvent event) {

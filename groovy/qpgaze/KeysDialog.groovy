@@ -69,7 +69,7 @@ final class KeysDialog {
     /** Why keys and classes cannot be so, null where they can. */
     static String problem(Map<String, String> keys, List<String> classes) {
         if ((keys.values() as Set).size() < keys.size())
-            return "Each of the keys needs another meaning."
+            return "Two meanings have the same key."
         if (keys.values().any { it ==~ /(DIGIT|NUMPAD)\d/ })
             return "The digits choose classes: take other keys."
         if (classes.size() > 9)

@@ -82,8 +82,9 @@ final class WireServer implements AutoCloseable {
         this.clock = clock
     }
 
+    /** A thread that keeps nobody from ending; what fails in it is said in the log, not in QuPath's own dialogs. */
     static Thread daemon(String name, Runnable work) {
-        Thread thread = new Thread(work, name)
+        Thread thread = new Thread({ Troubles.attempt(name) { work.run() } } as Runnable, name)
         thread.setDaemon(true)
         return thread
     }
