@@ -44,6 +44,8 @@ _MACHINES: Final = {
     0x8664: "x86_64", 0xAA64: "arm64",  # PE
     0x01000007: "x86_64", 0x0100000C: "arm64",  # Mach-O
 }  # fmt: skip
+HOOK_NEEDS: Final = (0, 4)
+"""The oldest QuPath that the hook runs in."""
 _SAME: Final = {"amd64": "x86_64", "aarch64": "arm64"}
 
 
@@ -104,6 +106,7 @@ def examine(
     installed = found if isinstance(found, Found) else Found(None, "", False, "")
     remembered = _try("settings", lambda: load_settings(settings))
     known = remembered if isinstance(remembered, Settings) else Settings()
+    hook = _try("hook", lambda: _hook(hooks))
     steps: Sequence[tuple[str, Callable[[], Check]]] = (
         ("Python", _python),
         ("tracker library", _libraries),
@@ -112,9 +115,9 @@ def examine(
         ("monitor", lambda: _monitor(known)),
         ("calibration", lambda: _validation(known)),
         ("window", _window),
-        ("QuPath", lambda: _qupath(installed)),
+        ("QuPath", lambda: _qupath(installed, runs=hook.state != "missing")),
         ("Java", lambda: _java(installed)),
-        ("hook", lambda: _hook(hooks)),
+        ("hook", lambda: hook),
         ("port", _port),
         ("discovery", lambda: _discovery(hooks)),
         ("disk", lambda: _disk(folder or Path.cwd())),
@@ -245,13 +248,24 @@ def _window() -> Check:
 # -- QuPath ------------------------------------------------------------------------------------
 
 
-def _qupath(found: Found) -> Check:
+def _qupath(found: Found, *, runs: bool) -> Check:
+    """Look for a QuPath that the hook runs in, and say how projects are written.
+
+    ``runs``: one with the hook answers, wherever it is installed.
+    """
+    if found.folder is None and runs:
+        return Check("QuPath", "ok", "one with the hook is running; its folder is not known")
     if found.folder is None:
-        how = "Get QuPath 0.5 or newer from qupath.github.io; if it is there, name its folder in "
+        how = "Get QuPath 0.4 or newer from qupath.github.io; if it is there, name its folder in "
         how += "PAQUO_QUPATH_DIR."
         return Check("QuPath", "missing", found.reason or "no QuPath was found", how)
     text = f"QuPath {found.version or '(version unknown)'} in {found.folder}"
-    return Check("QuPath", "ok", text)
+    numbers = tuple(int(part) for part in found.version.split(".")[:2] if part.isdigit())
+    if numbers and numbers < HOOK_NEEDS and not runs:
+        how = "Get QuPath 0.4 or newer from qupath.github.io: the hook does not run in older ones."
+        return Check("QuPath", "missing", text, how)
+    way = "paquo" if found.usable else f"qpgaze's own store ({found.reason})"
+    return Check("QuPath", "ok", f"{text}. Closed images are written through {way}")
 
 
 def _java(found: Found) -> Check:
@@ -265,7 +279,8 @@ def _java(found: Found) -> Check:
         how = "Install QuPath again: its own Java is missing."
         return Check("Java", "missing", f"no Java in {found.folder}", how)
     text = f"QuPath's Java is {' and '.join(sorted(machines)) or 'of an unknown kind'}"
-    if machines and _machine() not in machines:
+    # Where projects are not written through QuPath, nobody but QuPath itself uses its Java.
+    if found.usable and machines and _machine() not in machines:
         how = f"Python is {_machine()}: install the QuPath, or the Python, of the other kind. "
         how += "Recording works all the same; projects are then written without QuPath."
         return Check("Java", "note", text, how)
@@ -315,8 +330,7 @@ def _hook(folders: tuple[Path, ...] | None) -> Check:
             with connect(hook, name="doctor", software=qpgaze.__version__) as client:
                 images = len(client.images())
                 said = client.welcome
-                named = said.get("qupath") or "QuPath"
-                text = f"{named} with hook {said.get('software') or '?'}, {images} images open"
+                text = f"QuPath {said.get('qupath') or '?'} with hook {said.get('software') or '?'}, {images} images open"
                 running.append((hook.pid, text))
         except WireError as error:
             troubles.append(str(error))

@@ -67,6 +67,8 @@ def test_nothing_found_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     folder = install(tmp_path / "here", "0.6.0")
     (tmp_path / ".paquo.toml").write_text(f"qupath_dir = '{folder}'\n", encoding="utf-8")
     assert paquo_or_reason(environment={}, search=[]).usable
+    (tmp_path / ".paquo.toml").write_text(f"qupath_dir = '{gone}'\n", encoding="utf-8")
+    assert ".paquo.toml" in paquo_or_reason(environment={}, search=[]).reason
 
 
 def test_auto_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,7 @@ def test_a_bare_computer(tmp_path: Path) -> None:
     for name in ("monitor", "calibration", "QuPath", "hook"):
         assert checks[name].state == "missing", name
         assert checks[name].how
+    assert "0.4 or newer" in checks["QuPath"].how
     for name in ("Python", "settings", "port", "discovery", "disk"):
         assert checks[name].state == "ok", name
     assert to_json(tuple(checks.values()))["ready"] is False
@@ -99,15 +100,41 @@ def test_several_hooks_are_all_named(tmp_path: Path) -> None:
     with StandIn(hooks, qupath="0.5.1"), StandIn(hooks, qupath="0.6.0", pid=os.getppid()):
         check = look(tmp_path)["hook"]
     assert check.state == "note"
-    assert f"process {os.getpid()}: 0.5.1" in check.text
-    assert f"process {os.getppid()}: 0.6.0" in check.text
+    assert f"process {os.getpid()}: QuPath 0.5.1" in check.text
+    assert f"process {os.getppid()}: QuPath 0.6.0" in check.text
     assert "--hook" in check.how
 
 
 def test_a_running_hook(tmp_path: Path) -> None:
     with StandIn(folder=tmp_path / "hooks", software="0.1", qupath="0.6.0"):
         check = look(tmp_path)["hook"]
-    assert (check.state, check.text) == ("ok", "0.6.0 with hook 0.1, 0 images open")
+    assert (check.state, check.text) == ("ok", "QuPath 0.6.0 with hook 0.1, 0 images open")
+
+
+def test_a_running_qupath_is_one_wherever_it_is_installed(tmp_path: Path) -> None:
+    with StandIn(folder=tmp_path / "hooks", software="0.1", qupath="0.6.0"):
+        check = look(tmp_path)["QuPath"]
+    assert (check.state, check.how) == ("ok", "")
+    assert "is running" in check.text
+
+
+@pytest.mark.parametrize(
+    ("version", "state", "words"),
+    [
+        ("0.3.2", "missing", ""),  # the hook needs 0.4
+        ("0.4.4", "ok", "own store (paquo cannot)"),
+        ("0.6.0-rc5", "ok", "through paquo"),
+        ("0.10.0", "ok", "own store (paquo cannot)"),
+        ("", "ok", "(version unknown)"),
+    ],
+)
+def test_which_qupath(tmp_path: Path, version: str, state: str, words: str) -> None:
+    usable = version.startswith("0.6")
+    found = Found(tmp_path, version, usable, "" if usable else "paquo cannot")
+    check = look(tmp_path, lambda: found)["QuPath"]
+    assert check.state == state
+    assert words in check.text
+    assert ("0.4 or newer" in check.how) == (state == "missing")
 
 
 def test_a_hook_of_another_version(tmp_path: Path) -> None:
@@ -173,6 +200,8 @@ def test_java_of_another_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     check = look(tmp_path, lambda: Found(tmp_path / "QuPath", "0.6.0", True, ""))["Java"]
     assert (check.state, check.text) == ("note", "QuPath's Java is arm64")
     assert "x86_64" in check.how
+    alone = look(tmp_path, lambda: Found(tmp_path / "QuPath", "0.7.0", False, "x"))["Java"]
+    assert (alone.state, alone.how) == ("ok", "")  # Python loads it not
     library.unlink()
     gone = look(tmp_path, lambda: Found(tmp_path / "QuPath", "0.6.0", True, ""))["Java"]
     assert gone.state == "missing"

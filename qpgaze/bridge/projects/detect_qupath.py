@@ -98,12 +98,14 @@ def paquo_or_reason(
         Folders to look into.
     """
     environment = dict(os.environ) if environment is None else environment
-    named = environment.get("PAQUO_QUPATH_DIR") or _configured(Path.cwd())
+    named, where = environment.get("PAQUO_QUPATH_DIR"), "PAQUO_QUPATH_DIR"
+    if not named:
+        named, where = _configured(Path.cwd()), ".paquo.toml"
     if named:
         folder = Path(named).expanduser()
         version = qupath_version(folder)
         if version is None:
-            return Found(None, "", False, f"no QuPath in {folder}, where PAQUO_QUPATH_DIR points")
+            return Found(None, "", False, f"no QuPath in {folder}, where {where} points")
         return _judge(folder, version)
     for folder in _installed(environment, search):
         version = qupath_version(folder)
@@ -117,7 +119,7 @@ def _judge(folder: Path, version: str) -> Found:
     if numbers is None:
         return Found(folder, version, False, f"the QuPath in {folder} does not say its version")
     if (int(numbers[1]), int(numbers[2])) not in USABLE_VERSIONS:
-        why = f"paquo cannot keep our objects through QuPath {version} (0.5 or 0.6 can)"
+        why = f"paquo keeps our objects through QuPath 0.5 and 0.6 only, this is {version}"
         return Found(folder, version, False, why)
     if importlib.util.find_spec("paquo") is None:
         return Found(folder, version, False, "paquo is not installed")
