@@ -22,7 +22,8 @@ if (qupath == null) {
 }
 def program = findProgram() ?: askForProgram()
 if (program == null) {
-    println "qpgaze was not found. Install it first (see 'Installing' in its guide), then run this script again."
+    println "qpgaze was not found. Somebody has to install it once: see 'Before the first time' in first-steps.md of " +
+        "its folder docs. Then run this script again."
     return
 }
 println "qpgaze: ${program}"
@@ -41,7 +42,7 @@ if (!userFolder || !new File(userFolder).isDirectory()) {
 boolean named = PathPrefs.getMethods().any { it.getName() == "startupScriptProperty" }
 def before = named ? ["--startup-before", PathPrefs.startupScriptProperty().get() ?: ""]
     : ["--runs-file", PathPrefs.runStartupScriptProperty().get() as String]
-def answer = run([program, "install-hook", "--user-dir", userFolder, "--files-only", "--json"] + before)
+def answer = run([program, "install-hook", "--user-dir", userFolder, "--files-only", "--json"] + before).said
 def said
 try {
     said = GsonTools.getInstance().fromJson(answer.substring(answer.indexOf("{")), Map)
@@ -87,24 +88,48 @@ boolean comes(Closure shown, Object before) {
     return false
 }
 
-/* Where installers put programs, on the three systems; null where there is none that starts. */
+/* The program beside this file, or where installers put programs, on the three systems; null: none that starts. */
 String findProgram() {
     boolean windows = System.getProperty("os.name").startsWith("Windows")
     def home = new File(System.getProperty("user.home"))
     def name = windows ? "qpgaze.exe" : "qpgaze"
     def inside = windows ? "Scripts" : "bin"
-    def folders = (System.getenv("PATH") ?: "").split(File.pathSeparator).collect { new File(it) }
-        .findAll { it.isAbsolute() }
+    def folders = []
+    // This file lies in the folder of qpgaze, or inside the environment that it was installed into.
+    def here = binding.hasVariable("qupath.script.file") ? binding.getVariable("qupath.script.file") as String : null
+    for (def place = here == null ? null : new File(here).getParentFile(); place != null; place = place.getParentFile())
+        folders << new File(place, inside) << new File(place, ".venv/${inside}")
+    folders.addAll((System.getenv("PATH") ?: "").split(File.pathSeparator).collect { new File(it) })
     folders << new File(home, ".local/bin") // pipx and uv
     ["qpgaze", ".qpgaze", "venv", ".venv", "qpgaze-env"].each { folders << new File(home, "${it}/${inside}") }
-    for (base in ["miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", "AppData/Local/miniconda3"]) {
-        def conda = new File(home, base)
-        folders << new File(conda, inside)
-        new File(conda, "envs").listFiles()?.sort()?.each { folders << new File(it, inside) }
+    for (base in ["miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", "AppData/Local/miniconda3"])
+        folders.addAll(conda(new File(home, base), inside))
+    if (windows) {
+        def common = System.getenv("PROGRAMDATA") ?: "C:\\ProgramData"
+        ["miniconda3", "anaconda3", "miniforge3"].each { folders.addAll(conda(new File(common, it), inside)) }
+        for (base in ["AppData/Roaming/Python", "AppData/Local/Programs/Python"]) // pip, for one user
+            folders.addAll(within(new File(home, base), inside))
+    } else {
+        folders << new File("/opt/homebrew/bin") << new File("/usr/local/bin")
+        for (base in [new File(home, "Library/Python"), new File("/Library/Frameworks/Python.framework/Versions")])
+            folders.addAll(within(base, inside))
     }
-    folders << new File("/opt/homebrew/bin") << new File("/usr/local/bin")
-    def found = folders.collect { new File(it, name) }.findAll { it.isFile() }
-    return found.find { run([it.getPath(), "--version"]).contains("qpgaze") }?.getPath()
+    def found = folders.findAll { it.isAbsolute() }.unique().collect { new File(it, name) }.findAll { it.isFile() }
+    return found.find { isProgram(it) }?.getPath()
+}
+
+/* The programs of a conda, and of its environments. */
+List<File> conda(File base, String inside) {
+    return [new File(base, inside)] + within(new File(base, "envs"), inside)
+}
+
+List<File> within(File base, String inside) {
+    return (base.listFiles() ?: []).sort().collect { new File(it, inside) }
+}
+
+boolean isProgram(File file) {
+    def answer = run([file.getPath(), "--version"])
+    return answer.status == 0 && answer.said.trim().startsWith("qpgaze")
 }
 
 String askForProgram() {
@@ -113,11 +138,15 @@ String askForProgram() {
         chooser.setTitle("Where is the program qpgaze?")
         return chooser.showOpenDialog(QuPathGUI.getInstance().getStage())
     }
-    return chosen == null || !run([chosen.getPath(), "--version"]).contains("qpgaze") ? null : chosen.getPath()
+    if (chosen != null && !isProgram(chosen)) {
+        println "${chosen} is not qpgaze, or does not start."
+        return null
+    }
+    return chosen?.getPath()
 }
 
-/* Run a program to its end and return what it said. */
-String run(List<String> line) {
+/* Run a program to its end and return its status (-1: it did not start, or not end) and what it said. */
+Map run(List<String> line) {
     def out = File.createTempFile("qpgaze", ".txt")
     try {
         def builder = new ProcessBuilder(line.collect { it as String })
@@ -129,11 +158,11 @@ String run(List<String> line) {
         process.getOutputStream().close()
         if (!process.waitFor(120, TimeUnit.SECONDS)) {
             process.destroy()
-            return "no answer within 120 s"
+            return [status: -1, said: "no answer within 120 s"]
         }
-        return out.getText("UTF-8")
+        return [status: process.exitValue(), said: out.getText("UTF-8")]
     } catch (IOException e) {
-        return e.getMessage()
+        return [status: -1, said: e.getMessage() ?: e.toString()]
     } finally {
         out.delete()
     }
