@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qpgaze.cli.output import console, emit_json, json_option
+from qpgaze.cli.source_options import channels_option
 
 if TYPE_CHECKING:
     from qpgaze.recording.validation import ValidationResult
@@ -108,6 +109,7 @@ def calibrate(
     metavar="SPEC",
     help="Where gaze comes from; simulated: eyes of known error, for practice.",
 )
+@channels_option
 @screen_options
 @json_option
 @click.pass_context
@@ -115,6 +117,7 @@ def validate_gaze(
     context: click.Context,
     session: Path | None,
     source: str,
+    channels: tuple[str, ...],
     points: str,
     monitor: str | None,
     size_mm: tuple[float, float] | None,
@@ -134,7 +137,7 @@ def validate_gaze(
     if session is not None:
         _require_closed(session)
     result, last = validate_on_screen(
-        lambda display: open_for_targets(source, display),
+        lambda display: open_for_targets(source, display, channels=channels),
         points=int(points),
         seed=secrets.randbelow(2**32),
         wish=wish,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qpgaze.cli.output import JSON_VERSION, console, emit_json, json_option
+from qpgaze.cli.source_options import channels_option
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -45,12 +46,7 @@ WIDTH = 80
 )
 @click.option("--rate", "rate_hz", type=click.FloatRange(min=1), help="Set the tracker to, Hz.")
 @click.option("--python", metavar="FILE", help="The Python that has the tracker's library.")
-@click.option(
-    "--channels",
-    default="",
-    metavar="A,B,...",
-    help="What an LSL stream's channels hold, in order, where it does not say.",
-)
+@channels_option
 @click.option(
     "--hook", metavar="PROCESS", help="Which QuPath, where several run: its process number."
 )
@@ -67,7 +63,7 @@ def record(
     views: Any,
     rate_hz: float | None,
     python: str | None,
-    channels: str,
+    channels: tuple[str, ...],
     hook: str | None,
     no_labels: bool,
     as_json: bool,
@@ -90,7 +86,7 @@ def record(
         views=views,
         rate_hz=rate_hz,
         python=python,
-        channels=tuple(name.strip() for name in channels.split(",") if name.strip()),
+        channels=channels,
         hook=hook,
     )
     how = _lines(source) if as_json else _screen(source)

@@ -18,6 +18,7 @@ from qpgaze.recording.live import LiveSetup, PacedSource, SessionZero
 from qpgaze.recording.mouse import MouseSource
 from qpgaze.recording.opening import SOURCES, open_source
 from qpgaze.recording.trackers import LslSource
+from qpgaze.recording.validation.sources import open_for_targets
 from qpgaze.recording.vendor import lsl
 from qpgaze.samples import MISSING_STAMP
 from qpgaze.viewing import Display, Rect
@@ -58,6 +59,18 @@ def test_channels_without_labels_must_be_named(
     records, _, _ = gather(source, lambda r, _e, _c: len(r) > 5)
     source.stop()
     np.testing.assert_allclose(records["left_y_adcs"], 0.25)
+
+
+def test_channels_can_be_named_for_a_validation_too(
+    setup: LiveSetup, lsl_outlet: Outlet, gather: Gather
+) -> None:
+    names = ("left_x", "left_y", "right_x", "right_y")
+    display = setup.require_display()
+    source, _ = open_for_targets(f"lsl:{lsl_outlet('')}", display, channels=names)
+    source.start()
+    records, _, _ = gather(source, lambda r, _e, _c: len(r) > 5)
+    source.stop()
+    np.testing.assert_allclose(records["right_y_adcs"], 0.25)
 
 
 def test_gaze_in_pixels_becomes_a_fraction_of_the_display(

@@ -80,7 +80,8 @@ def screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 
     monkeypatch.setattr(window.StageWindow, "show", show)
 
-    def opened(spec: str, display: Any) -> Any:
+    def opened(spec: str, display: Any, *, channels: tuple[str, ...]) -> Any:
+        reader["channels"] = channels
         eyes = SimulatedEyes(sources.upright(display), **{"sd_deg": 0.05, **reader["eyes"]})
         return eyes, eyes.look_at
 
@@ -101,6 +102,14 @@ def test_validate_gaze_says_and_remembers(
     assert remembered.monitor.name == "DP-1"
     assert remembered.validation is not None
     assert remembered.validation.data["accuracy_deg"] == pytest.approx(0.43, abs=0.02)
+
+
+def test_channels_of_a_stream_can_be_named(screen: dict[str, Any]) -> None:
+    line = ["validate-gaze", "--source", "lsl:eyes"]
+    assert run([*line, "--channels", "left_x, left_y,right_x,right_y"]) == 0
+    assert screen["channels"] == ("left_x", "left_y", "right_x", "right_y")
+    assert run(line) == 0
+    assert screen["channels"] == ()
 
 
 def test_practice_is_not_taken_for_the_tracker(

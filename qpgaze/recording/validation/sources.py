@@ -13,7 +13,9 @@ from qpgaze.simulate.tracker import ScreenPlane
 from qpgaze.viewing import Display
 
 
-def open_for_targets(spec: str, display: Display) -> tuple[Source, Callable[[Target], None] | None]:
+def open_for_targets(
+    spec: str, display: Display, *, channels: tuple[str, ...] = ()
+) -> tuple[Source, Callable[[Target], None] | None]:
     """Open a source of gaze for a validation.
 
     Parameters
@@ -22,6 +24,8 @@ def open_for_targets(spec: str, display: Display) -> tuple[Source, Callable[[Tar
         ``simulated`` or ``simulated:SEED``: eyes that look at the targets with a known error.
         Otherwise as for :func:`qpgaze.recording.opening.open_source`.
     display : Display
+    channels : tuple of str
+        What the channels of an LSL stream hold, in order, where it does not say so itself.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def open_for_targets(spec: str, display: Display) -> tuple[Source, Callable[[Tar
     if spec.strip().lower() == "mouse":
         raise UsageError("A mouse points where it points: there is nothing to measure.")
     # What QuPath shows is of no interest while the targets cover it.
-    return open_source(spec, LiveSetup(display=display), gaze_only=True), None
+    return open_source(spec, LiveSetup(display=display, channels=channels), gaze_only=True), None
 
 
 def upright(display: Display) -> Display:
