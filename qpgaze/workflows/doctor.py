@@ -330,7 +330,8 @@ def _hook(folders: tuple[Path, ...] | None) -> Check:
             with connect(hook, name="doctor", software=qpgaze.__version__) as client:
                 images = len(client.images())
                 said = client.welcome
-                text = f"QuPath {said.get('qupath') or '?'} with hook {said.get('software') or '?'}, {images} images open"
+                text = f"QuPath {said.get('qupath') or '?'} with hook {said.get('software') or '?'}"
+                text += f", {images} images open"
                 running.append((hook.pid, text))
         except WireError as error:
             troubles.append(str(error))
