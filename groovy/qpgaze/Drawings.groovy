@@ -45,6 +45,10 @@ final class Drawings implements AutoCloseable {
 
         @Override
         void handle(MouseEvent event) {
+            Troubles.attempt("manual annotations") { take(event) }
+        }
+
+        private void take(MouseEvent event) {
             if (event.getEventType() == MouseEvent.MOUSE_RELEASED) {
                 releasedUs = ViewerReader.nowUs()
                 if (event.getButton() == MouseButton.PRIMARY)

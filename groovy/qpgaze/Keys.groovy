@@ -60,8 +60,13 @@ final class Keys implements EventHandler<KeyEvent>, AutoCloseable {
             send(ViewerReader.nowUs(), answer)
     }
 
+    /** What goes wrong here would be shown by QuPath as its own error, with every key. */
     @Override
     void handle(KeyEvent event) {
+        Troubles.attempt("labelling keys") { take(event) }
+    }
+
+    private void take(KeyEvent event) {
         long now = ViewerReader.nowUs()
         def type = event.getEventType()
         if (type == KeyEvent.KEY_TYPED) {

@@ -116,13 +116,13 @@ final class LabelsIn {
                 Say.notice("${one.image.name} is saved.")
             } catch (WireFault e) {
                 Say.trouble("${one.image.name} was not saved.\n\n${e.message}\n\nThe labels are still in the " +
-                    "open image and in the session.")
+                    "open image and in the session. Once that is mended, choose File > Save.")
             }
         }
         Fx.later("images") { images.pulse() }
     }
 
     private static String nameOf(Path session) {
-        return session.getFileName().toString()
+        return "${session.getFileName()} in ${session.getParent()}"
     }
 }

@@ -109,5 +109,15 @@ final class MenuItems implements AutoCloseable {
     void close() {
         def extensions = qupath.getMenu(Calls.extensionsTitle(), false)
         extensions?.getItems()?.remove(menu)
+        letGo(menu)
+    }
+
+    /** JavaFX keeps a menu that was once open until its neighbours are opened again: it must not keep us. */
+    private static void letGo(MenuItem item) {
+        item.setOnAction(null)
+        if (item instanceof Menu) {
+            item.getItems().each { letGo(it) }
+            item.getItems().clear()
+        }
     }
 }

@@ -2,6 +2,8 @@ package qpgaze
 
 import groovy.transform.CompileDynamic
 import groovy.transform.CompileStatic
+import org.slf4j.Logger
+import org.slf4j.LoggerFactory
 import qupath.lib.objects.PathObject
 import qupath.lib.objects.hierarchy.PathObjectHierarchy
 
@@ -19,6 +21,7 @@ import java.nio.file.ReadOnlyFileSystemException
 final class Objects {
 
     private static final int PAGE_BYTES = 1 << 19
+    private static final Logger log = LoggerFactory.getLogger("qpgaze")
 
     private final Images images
 
@@ -104,9 +107,12 @@ final class Objects {
                 return [revision: revision]
             }
         } catch (IOException e) {
+            log.warn("qpgaze: saving", e)
             def readOnly = e instanceof AccessDeniedException || e instanceof ReadOnlyFileSystemException ||
                 e.message?.contains("ermission denied") || e.message?.contains("Read-only")
-            throw new WireFault(readOnly ? "read_only" : "failed", "QuPath could not save: ${e.message}")
+            def full = e.message?.contains("No space left") || e.message?.contains("not enough space")
+            throw new WireFault(readOnly ? "read_only" : "failed", "QuPath could not save: " +
+                (readOnly ? "nothing can be written in the project's folder." : full ? "the disk is full." : e.message))
         }
     }
 }

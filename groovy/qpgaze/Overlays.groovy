@@ -53,19 +53,24 @@ final class Overlays implements AutoCloseable {
         @Override
         void paintOverlay(Graphics2D g2d, ImageRegion region, double downsample, ImageData<BufferedImage> data,
                           boolean completely) {
+            // Whatever is thrown while QuPath paints would leave its window unpainted.
             Graphics2D g = (Graphics2D) g2d.create()
             try {
-                g.setRenderingHint(RenderingHints.KEY_ANTIALIASING, RenderingHints.VALUE_ANTIALIAS_ON)
-                Rectangle seen = g.getClipBounds() // a long outline far away is many dashes that nobody sees
-                for (Shown label : labels.values())
-                    if (seen == null || label.shape.intersects(seen))
-                        paintLabel(g, label, downsample)
-                List<Double> at = gaze // it may go meanwhile
-                if (at != null)
-                    paintGaze(g, at, downsample)
+                Troubles.attempt("drawing over the slide") { paint(g, downsample) }
             } finally {
                 g.dispose()
             }
+        }
+
+        private void paint(Graphics2D g, double downsample) {
+            g.setRenderingHint(RenderingHints.KEY_ANTIALIASING, RenderingHints.VALUE_ANTIALIAS_ON)
+            Rectangle seen = g.getClipBounds() // a long outline far away is many dashes that nobody sees
+            for (Shown label : labels.values())
+                if (seen == null || label.shape.intersects(seen))
+                    paintLabel(g, label, downsample)
+            List<Double> at = gaze // it may go meanwhile
+            if (at != null)
+                paintGaze(g, at, downsample)
         }
 
         private static void paintLabel(Graphics2D g, Shown label, double downsample) {

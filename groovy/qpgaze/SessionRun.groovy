@@ -1,5 +1,7 @@
 package qpgaze
 
+import javafx.stage.DirectoryChooser
+
 import java.nio.file.Files
 import java.nio.file.Path
 import java.nio.file.Paths
@@ -26,6 +28,8 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
     private volatile boolean byUs = false
     /** It was stopped before it had begun. */
     private volatile boolean early = false
+    /** Somebody chose Stop. */
+    private volatile boolean stopped = false
     private volatile boolean closed = false
 
     SessionRun(Hook hook, Sessions sessions, Recorder recorder, LabelsIn labels) {
@@ -59,19 +63,50 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
             Say.trouble("Open a project first: the session is kept in its folder.")
             return
         }
-        early = false
+        early = stopped = false
         sessions.starting()
-        WireServer.daemon("qpgaze-start") { startRecorder() }.start()
+        WireServer.daemon("qpgaze-start") { begin() }.start()
     }
 
-    private void startRecorder() {
-        try {
-            byUs = !hook.someoneWaits()
-            if (!byUs) {
-                hook.control("start", [class: hook.keyLogic.current])
+    private void begin() {
+        byUs = !hook.someoneWaits()
+        if (!byUs)
+            hook.control("start", [class: hook.keyLogic.current])
+        else if (hook.settings.namesPlace())
+            startRecorder([])
+        else if (Elsewhere.takesSessions(project))
+            startRecorder([project.toString()])
+        else
+            askElsewhere(Elsewhere.folderFor(project))
+    }
+
+    /** The project may only be read. */
+    private void askElsewhere(Path folder) {
+        Say.ask("qpgaze", "The session cannot be kept with the project: nothing can be written in " +
+            "${project.parent}.\n\nIt can be kept in ${folder} instead. The labels go into the project later, once " +
+            "it can be written: open it then and choose 'Put labels into the image'.",
+            ["Keep it there", "Another folder ...", "Cancel"]) { chosen ->
+            def named = chosen == "Keep it there" ? folder : chosen == "Another folder ..." ? chosenFolder() : null
+            if (sessions.state != "starting") // stopped meanwhile
+                return
+            if (named == null) {
+                sessions.failed()
                 return
             }
-            recorder.start(hook.discoveryFile, project != null && !hook.settings.namesPlace() ? [project.toString()] : [])
+            WireServer.daemon("qpgaze-start") { startRecorder([project.toString(), "--sessions", named.toString()]) }
+                .start()
+        }
+    }
+
+    private Path chosenFolder() {
+        def chooser = new DirectoryChooser()
+        chooser.setTitle("Where the session is kept")
+        return chooser.showDialog(hook.qupath.getStage())?.toPath()
+    }
+
+    private void startRecorder(List<String> more) {
+        try {
+            recorder.start(hook.discoveryFile, more)
         } catch (IOException e) {
             sessions.failed()
             Say.trouble("The recorder does not start.\n\n${e.message}")
@@ -98,6 +133,7 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
         }
         boolean began = state in ["recording", "paused"]
         early = !began
+        stopped = true
         sessions.stopping()
         hook.control("stop", [:])
         recorder.stop(began ? 30_000 : 1_000)
@@ -125,7 +161,14 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
         if (answer.status == 0)
             putLabels(folder, "The recorder was gone; the session is closed now.\n\n")
         else
-            Say.trouble("The session was not closed.\n\n${LabelReport.plain(answer.words)}\n\nIt is kept in ${folder}.")
+            notClosed(folder, answer.words)
+    }
+
+    /** Its labels can be had all the same. */
+    private void notClosed(Path folder, String words) {
+        last = folder
+        Say.trouble("The session was not closed.\n\n${LabelReport.plain(words)}\n\nIt is kept in ${folder}. " +
+            "Once that is mended, 'Put labels into the image' puts its labels in.")
     }
 
     @Override
@@ -141,15 +184,19 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
             return
         }
         if (said == null) {
+            def folder = sessions.folder
             sessions.failed()
             if (state == "stopping" && early)
                 Say.notice("The recorder was stopped before it began.")
+            else if (stopped && folder != null)
+                notClosed(Paths.get(folder), lastWords ?: "The recorder said nothing.")
             else
                 Say.trouble("The recorder ended before the session did (status ${status}).\n\n" +
                     (lastWords ? LabelReport.plain(lastWords) : "It said nothing."))
             return
         }
-        def why = status == 0 ? "" : "The recording ended early: ${said.reason}\n\n"
+        def asked = status == 0 && (stopped || said.reason == "QuPath's menu")
+        def why = asked ? "" : "The recording ended by itself: ${(said.reason as String).replaceFirst(/\.$/, '')}.\n\n"
         putLabels(Paths.get(said.session as String), why)
     }
 
@@ -203,13 +250,12 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
         return Files.isRegularFile(folder.resolve("project.qpproj")) ? folder.resolve("project.qpproj") : null
     }
 
-    private static Path newestOf(Path project) {
-        def folder = project?.parent?.resolve("qpgaze")?.resolve("sessions")
-        if (folder == null || !Files.isDirectory(folder))
-            return null
-        def found = folder.toFile().listFiles()
-            .findAll { it.name.endsWith(".qpgaze") && new File(it, "session.json").isFile() }
-        return found ? found.max { new File(it, "session.json").lastModified() }.toPath() : null
+    /** Of a project that was read only, elsewhere. */
+    private Path newestOf(Path project) {
+        def chosen = hook.settings.sessions
+        def folders = [Elsewhere.ownFolder(project), Elsewhere.folderFor(project)] +
+            (chosen == null ? [] : [hook.settings.home.resolve(chosen)])
+        return folders.findResult { Elsewhere.newestIn(it) }
     }
 
     // -- the recorder is gone --------------------------------------------------------------------
@@ -226,9 +272,10 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
         def words = byUs && !recorder.running ? recorder.lastWords() : ""
         Say.trouble("The recorder is gone in the middle of the session" + (saidBye ? "." : ": its program ended.") +
             (words ? "\n\n${words}" : "") + "\n\nWhat it wrote until then is kept" +
-            (folder ? " in ${folder}" : "") + "." + (journal == null ? " Start a new gaze session to go on."
-            : " QuPath goes on noting there what it shows.\n\n'Stop' closes the session and puts its labels into " +
-            "the images."))
+            (folder ? " in ${folder}" : "") + "." +
+            (sessions.state != "lost" ? " Start a new gaze session to go on." :
+            (journal == null ? "" : " QuPath goes on noting there what it shows.") +
+            "\n\n'Stop' closes the session and puts its labels into the images."))
     }
 
     /** Wait until something is so, or the hook ends; false where it did not come to it. */

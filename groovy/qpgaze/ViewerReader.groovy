@@ -65,8 +65,15 @@ final class ViewerReader {
         state.put("iconified", window instanceof Stage && ((Stage) window).isIconified())
         state.put("focused", window != null && window.isFocused())
         state.put("cursor_viewer_px", cursor(viewer, onScreen))
-        state.put("covers", onScreen == null ? [] : covers.of(viewer, onScreen, window))
+        state.put("covers", onScreen == null ? [] : covering(viewer, onScreen, window))
         return state
+    }
+
+    /** Without them a state still says what the viewer shows. */
+    private List<Map<String, Object>> covering(QuPathViewer viewer, Bounds onScreen, Window window) {
+        return (List<Map<String, Object>>) Troubles.attempt("what covers the slide") {
+            covers.of(viewer, onScreen, window)
+        } ?: new ArrayList<Map<String, Object>>()
     }
 
     /** What two states have in common where nothing changed but the time. */

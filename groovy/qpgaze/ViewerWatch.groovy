@@ -155,7 +155,7 @@ final class ViewerWatch extends AnimationTimer {
         covers.pulse()
         images.pulse()
         Collection<Seen> open = viewers()
-        eachPulse.accept(seen.keySet().toList())
+        Troubles.attempt("manual annotations") { eachPulse.accept(seen.keySet().toList()) }
         for (Seen one : open)
             send(one)
     }

@@ -294,7 +294,7 @@ class SessionWriter:
             raise SessionError(f"The session '{self.path.name}' is closed already.")
 
     def _fail(self, error: OSError) -> SessionError:
-        ours = _in_words(self.path, error, "written on")
+        ours = _in_words(self.path, error, "written any further")
         self._failed = str(ours)
         return ours
 

@@ -59,3 +59,8 @@ public final class FileChooser {
         public ExtensionFilter(String description, String... endings) {}
     }
 }
+
+public final class DirectoryChooser {
+    public final native void setTitle(String title);
+    public native File showDialog(Window owner);
+}
