@@ -282,6 +282,9 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
                 return
             if (now == "recording" && before != "recording" && before != "paused") {
                 keyLogic.configure(classes(), settings.keys)
+                if (keyLogic.current == null)
+                    Say.warning("This project has no classes, so no key labels anything. Add one to the list in QuPath's " +
+                        "tab Annotations, or under 'Keys and classes', and start anew.")
                 control(overlays.gazeShown ? "show_gaze" : "hide_gaze") // a recorder sends it only where it is seen
             }
             if (now != "lost")

@@ -43,6 +43,11 @@ final class KeyLogic {
         return current
     }
 
+    /** What the digits mean, in their order. */
+    List<String> getClasses() {
+        return classes
+    }
+
     void pick(String name) {
         current = name
     }

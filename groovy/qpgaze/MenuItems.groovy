@@ -30,6 +30,8 @@ final class MenuItems implements AutoCloseable {
     /** Make it: on any thread, for it is in no window yet. */
     void make() {
         menu = new Menu("qpgaze")
+        // Another project, or new classes in it: looked at when somebody looks here.
+        menu.setOnShowing { if (it.getTarget().is(menu) && hook.sessions.idle) hook.keysChanged() }
         start = item("Start gaze session") { hook.run.start() }
         pause = item("Pause") { hook.run.pause() }
         stop = item("Stop") { hook.run.stop() }
@@ -67,7 +69,8 @@ final class MenuItems implements AutoCloseable {
 
     private void fillClasses() {
         def group = new ToggleGroup()
-        classes.getItems().setAll(hook.classes().take(9).withIndex().collect { String name, int i ->
+        // Those of the keys: a list that changes in mid-session changes no digit.
+        classes.getItems().setAll(hook.keyLogic.classes.withIndex().collect { String name, int i ->
             def one = new RadioMenuItem("${i + 1}  ${name}".toString())
             one.setMnemonicParsing(false)
             one.setToggleGroup(group)

@@ -32,7 +32,17 @@ class KeyChecks {
     void "never more than nine classes"() {
         def many = new KeyLogic((1..12).collect { "C${it}".toString() }, Settings.KEYS)
         assert data(many.pressed("DIGIT9")).class == "C9"
+        assert many.classes.size() == 9
         assert !many.takes("DIGIT0")
+    }
+
+    void "without classes no key labels anything"() {
+        def none = new KeyLogic([], Settings.KEYS)
+        assert none.current == null && none.classes == []
+        for (name in ["DIGIT1", "X", "T"])
+            assert none.pressed(name) == null: name
+        none.configure(["Pearl"], Settings.KEYS)
+        assert none.current == "Pearl" && data(none.pressed("DIGIT1")).class == "Pearl"
     }
 
     void "a held key says when it went down and came up"() {

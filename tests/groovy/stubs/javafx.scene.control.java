@@ -129,4 +129,5 @@ public class Menu extends MenuItem {
         super(text);
     }
     public final native ObservableList<MenuItem> getItems();
+    public final native void setOnShowing(EventHandler<Event> work);
 }
