@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,34 +12,13 @@ from qpgaze.cli.output import allow_host_option, console, emit_json, json_option
 from qpgaze.cli.project_account import log_, rollback, verify
 from qpgaze.cli.project_collect import collect
 from qpgaze.cli.project_geojson import import_
+from qpgaze.cli.project_options import IMAGE_TYPES, backend_option
 from qpgaze.cli.project_relink import relink
 from qpgaze.cli.project_rescue import rescue
 from qpgaze.cli.project_set import set_
 
 if TYPE_CHECKING:
     from qpgaze.bridge.projects.protocol import Entry, Project
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-_TYPES = {
-    "h-e": "BRIGHTFIELD_H_E",
-    "h-dab": "BRIGHTFIELD_H_DAB",
-    "brightfield": "BRIGHTFIELD_OTHER",
-    "fluorescence": "FLUORESCENCE",
-    "other": "OTHER",
-    "unset": "UNSET",
-}
-
-
-def backend_option(command: F) -> F:
-    """Add ``--backend`` to a verb."""
-    return click.option(
-        "--backend",
-        type=click.Choice(["auto", "embedded", "paquo"]),
-        default="auto",
-        show_default=True,
-        help="How the project is reached: through an installed QuPath (paquo) or without one.",
-    )(command)
 
 
 @click.group()
@@ -76,7 +54,7 @@ def create(project_dir: Path) -> None:
 @click.option(
     "--type",
     "image_type",
-    type=click.Choice(list(_TYPES)),
+    type=click.Choice(list(IMAGE_TYPES)),
     default="h-e",
     show_default=True,
     help="What QuPath takes the image for.",
@@ -102,7 +80,9 @@ def add(
     free_lock(project_path, break_lock)
     with open_project(project_path, mode="r+", backend=backend) as opened:
         added = [
-            opened.add_image(image, name=name, image_type=_TYPES[image_type], metadata=metadata)
+            opened.add_image(
+                image, name=name, image_type=IMAGE_TYPES[image_type], metadata=metadata
+            )
             for image in images
         ]
         opened.commit()

@@ -11,6 +11,7 @@ import click
 
 from qpgaze.cli.locks import break_lock_option, free_lock
 from qpgaze.cli.output import allow_host_option, console, emit_json, json_option
+from qpgaze.cli.project_options import backend_option
 
 if TYPE_CHECKING:
     from qpgaze.workflows.collect_report import CollectedCopy, CollectReport
@@ -42,13 +43,7 @@ MOST_LINES = 20
     help="Delete what only a copy deleted. Without it deletions are listed.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "embedded", "paquo"]),
-    default="auto",
-    show_default=True,
-    help="How the projects are reached: through an installed QuPath (paquo) or without one.",
-)
+@backend_option
 @break_lock_option
 @allow_host_option
 @json_option

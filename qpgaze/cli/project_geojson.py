@@ -9,6 +9,7 @@ import click
 
 from qpgaze.cli.locks import break_lock_option, free_lock
 from qpgaze.cli.output import emit_json, json_option
+from qpgaze.cli.project_options import backend_option
 
 if TYPE_CHECKING:
     from qpgaze.bridge.geojson import ImportReport
@@ -22,13 +23,7 @@ if TYPE_CHECKING:
     "--replace", is_flag=True, help="Put objects in place of those with the same ids, if any."
 )
 @click.option("--skip-refused", is_flag=True, help="Leave out what cannot be written, and list it.")
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "embedded", "paquo"]),
-    default="auto",
-    show_default=True,
-    help="How the project is reached: through an installed QuPath (paquo) or without one.",
-)
+@backend_option
 @break_lock_option
 @json_option
 def import_(

@@ -8,15 +8,7 @@ from typing import Any
 import click
 
 from qpgaze.cli.locks import break_lock_option, free_lock
-
-IMAGE_TYPES = {
-    "h-e": "BRIGHTFIELD_H_E",
-    "h-dab": "BRIGHTFIELD_H_DAB",
-    "brightfield": "BRIGHTFIELD_OTHER",
-    "fluorescence": "FLUORESCENCE",
-    "other": "OTHER",
-    "unset": "UNSET",
-}
+from qpgaze.cli.project_options import IMAGE_TYPES, backend_option
 
 
 @click.command("set")
@@ -41,13 +33,7 @@ IMAGE_TYPES = {
     "setColorDeconvolutionStains takes them; 'default' for QuPath's own.",
 )
 @click.option("--thumbnail", is_flag=True, help="Make the thumbnail anew from the slide.")
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "embedded", "paquo"]),
-    default="auto",
-    show_default=True,
-    help="How the project is reached: through an installed QuPath (paquo) or without one.",
-)
+@backend_option
 @break_lock_option
 def set_(
     project_path: Path,

@@ -14,7 +14,8 @@ from qpgaze.bridge.projects.codec import ImageOfData
 from qpgaze.bridge.projects.paquo_store import PaquoCodec
 from qpgaze.bridge.qpdata import read_qpdata
 from qpgaze.bridge.qpdata.opening import read_opening, set_image_type
-from qpgaze.bridge.qpdata.stains import BRIGHTFIELD, set_stains
+from qpgaze.bridge.qpdata.stains import set_stains
+from qpgaze.bridge.qupath_names import BRIGHTFIELD
 from qpgaze.cli.app import run
 from qpgaze.errors import ProjectError, UnsupportedDataError, UsageError
 from qpgaze.model import SlideObject

@@ -9,11 +9,10 @@ from __future__ import annotations
 from qpgaze.bridge.geojson.features import GeoJsonReport, Refusal
 from qpgaze.bridge.geojson.importing import ImportReport, import_geojson
 from qpgaze.bridge.geojson.reading import Found, from_geojson, read_geojson
-from qpgaze.bridge.geojson.words import DESCRIPTION_KEY, Dialect
+from qpgaze.bridge.geojson.words import Dialect
 from qpgaze.bridge.geojson.writing import to_geojson, write_geojson
 
 __all__ = [
-    "DESCRIPTION_KEY",
     "Dialect",
     "Found",
     "GeoJsonReport",

@@ -9,7 +9,6 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from qpgaze.bridge.geojson.words import (
-    DESCRIPTION_KEY,
     FEATURE_KEYS,
     FROM_TYPE,
     GEOMETRY_KEYS,
@@ -17,6 +16,7 @@ from qpgaze.bridge.geojson.words import (
     color_of,
     number_of,
 )
+from qpgaze.bridge.qupath_names import DESCRIPTION_KEY
 
 _NAMESPACE: Final = UUID("5c1b9f52-9e0f-5f1f-8f43-0d6f0b2e7a11")
 _MOST_NAMES: Final = 1000

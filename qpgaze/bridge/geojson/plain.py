@@ -21,7 +21,6 @@ from qpgaze.bridge.geojson.features import (
 )
 from qpgaze.bridge.geojson.shapes import read_shapes
 from qpgaze.bridge.geojson.words import (
-    DESCRIPTION_KEY,
     FEATURE_KEYS,
     FROM_TYPE,
     GEOMETRY_KEYS,
@@ -29,6 +28,7 @@ from qpgaze.bridge.geojson.words import (
     color_of,
 )
 from qpgaze.bridge.qpdata.identities import parse_texts, uuids
+from qpgaze.bridge.qupath_names import DESCRIPTION_KEY
 from qpgaze.model import SlideObject
 
 _FEATURE = FEATURE_KEYS - {"nucleusGeometry"}

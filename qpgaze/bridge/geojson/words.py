@@ -10,9 +10,6 @@ Dialect = Literal["0.3", "0.4", "0.5", "0.6", "0.7"]
 
 DIALECTS: Final[tuple[Dialect, ...]] = get_args(Dialect)
 
-DESCRIPTION_KEY: Final = "ANNOTATION_DESCRIPTION"
-"""Metadata key under which QuPath keeps an object's description."""
-
 DECIMALS: Final = 2
 """QuPath's own precision; 0.6 and newer round what they read to as many."""
 

@@ -18,7 +18,6 @@ import shapely
 from qpgaze.bridge.geojson.shapes import ellipse_outline
 from qpgaze.bridge.geojson.words import (
     DECIMALS,
-    DESCRIPTION_KEY,
     DIALECTS,
     TO_TYPE,
     Dialect,
@@ -27,6 +26,7 @@ from qpgaze.bridge.geojson.words import (
 )
 from qpgaze.bridge.projects.colors import class_color, to_java_color
 from qpgaze.bridge.projects.files import replace_patiently
+from qpgaze.bridge.qupath_names import DESCRIPTION_KEY
 from qpgaze.errors import ConflictError, ProjectError, UsageError
 from qpgaze.model import SlideObject
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from qpgaze.bridge.projects.images import check_image_type, read_image
+from qpgaze.bridge.projects.images import read_image
+from qpgaze.bridge.qupath_names import check_image_type, require_brightfield
 from qpgaze.errors import UsageError
 
 if TYPE_CHECKING:
@@ -119,16 +120,12 @@ class EntryFields:
 
     def set_stains(self, stains: str | None) -> None:
         """Stage colour deconvolution stains, JSON text; None: QuPath's defaults."""
-        from qpgaze.bridge.qpdata.stains import BRIGHTFIELD, check_stains
+        from qpgaze.bridge.qpdata.stains import check_stains
 
         self._project.require_writable()
         if stains is not None:
             stains = check_stains(stains)
-            if self.image_type not in BRIGHTFIELD:
-                raise UsageError(
-                    f"An image of type {self.image_type} has no stains: it is not brightfield.",
-                    hint="Set the image's type first (--type h-e or h-dab).",
-                )
+            require_brightfield(self.image_type)
         self._stains = (stains,)
 
     def header_now(self, content: bytes) -> bytes:

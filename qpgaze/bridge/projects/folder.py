@@ -26,10 +26,11 @@ from qpgaze.bridge.projects.files import (
 from qpgaze.bridge.projects.finding import find_entry
 from qpgaze.bridge.projects.folder_entry import FolderEntry
 from qpgaze.bridge.projects.garbage import no_cyclic_garbage
-from qpgaze.bridge.projects.images import check_image_type, read_image
+from qpgaze.bridge.projects.images import read_image
 from qpgaze.bridge.projects.lock import Held, writer_lock
 from qpgaze.bridge.projects.uris import parse_uri, same_place, uri_from_path
 from qpgaze.bridge.projects.writes import write_and_note
+from qpgaze.bridge.qupath_names import check_image_type
 from qpgaze.errors import ConflictError, EntryError, ProjectError, UsageError
 
 TRIES = 3

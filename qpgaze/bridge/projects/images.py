@@ -19,17 +19,8 @@ from qpgaze.bridge.projects.uris import (
     relative_place,
     share_host,
 )
-from qpgaze.errors import ProjectError, SlideError, UsageError
+from qpgaze.errors import ProjectError, SlideError
 from qpgaze.model import SlideObject
-
-IMAGE_TYPES = (
-    "BRIGHTFIELD_H_DAB",
-    "BRIGHTFIELD_H_E",
-    "BRIGHTFIELD_OTHER",
-    "FLUORESCENCE",
-    "OTHER",
-    "UNSET",
-)
 
 THUMBNAIL_PX = (1000, 600)
 """Largest width and height of a thumbnail: QuPath's own."""
@@ -78,21 +69,6 @@ def read_image(path: Path) -> ImageFacts:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
     return ImageFacts(width, height, buffer.getvalue(), pixel_size_um, levels)
-
-
-def check_image_type(image_type: str) -> str:
-    """Refuse an image type that QuPath does not have.
-
-    Raises
-    ------
-    UsageError
-        Naming those that it has.
-    """
-    if image_type not in IMAGE_TYPES:
-        raise UsageError(
-            f"Expected an image type of QuPath ({', '.join(IMAGE_TYPES)}), but '{image_type}' came."
-        )
-    return image_type
 
 
 def image_summary(facts: ImageFacts, *, image_type: str, timestamp_ms: int) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from uuid import UUID
 import shapely
 
 from qpgaze.bridge.projects.colors import to_java_color
-from qpgaze.bridge.projects.paquo_java import DESCRIPTION_KEY
 from qpgaze.bridge.projects.staging import Batch
+from qpgaze.bridge.qupath_names import DESCRIPTION_KEY
 from qpgaze.model import SlideObject
 
 if TYPE_CHECKING:

@@ -18,14 +18,14 @@ import shapely
 from qpgaze.bridge.projects.codec import ImageOfData
 from qpgaze.bridge.projects.colors import from_java_color
 from qpgaze.bridge.projects.uris import uri_from_path
+from qpgaze.bridge.qupath_names import DESCRIPTION_KEY, ID_KEY
 from qpgaze.errors import ProjectError
 from qpgaze.model import SlideObject
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-DESCRIPTION_KEY: Final = "ANNOTATION_DESCRIPTION"
-_HIDDEN_KEYS: Final = frozenset({DESCRIPTION_KEY, "Object ID"})
+_HIDDEN_KEYS: Final = frozenset({DESCRIPTION_KEY, ID_KEY})
 
 _CLASSES = {
     "ArrayList": "java.util.ArrayList",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from qpgaze.bridge.qpdata.editing import edit_qpdata
-from qpgaze.bridge.qpdata.fresh import IMAGE_TYPES, new_qpdata
+from qpgaze.bridge.qpdata.fresh import new_qpdata
 from qpgaze.bridge.qpdata.reading import read_qpdata
 from qpgaze.bridge.qpdata.records import QpData, QupathObject, Roi
 
 __all__ = [
-    "IMAGE_TYPES",
     "QpData",
     "QupathObject",
     "Roi",

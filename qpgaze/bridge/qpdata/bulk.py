@@ -19,7 +19,8 @@ from qpgaze.bridge.qpdata.encoding import NO_CHILDREN, NO_PROBABILITY, ObjectWri
 from qpgaze.bridge.qpdata.identities import id_keys
 from qpgaze.bridge.qpdata.javatext import encode_modified_utf8
 from qpgaze.bridge.qpdata.javawriter import BASE_HANDLE, END, NULL, ClassSpec
-from qpgaze.bridge.qpdata.records import DESCRIPTION_KEY, ID_KEY, Roi
+from qpgaze.bridge.qpdata.records import Roi
+from qpgaze.bridge.qupath_names import DESCRIPTION_KEY, ID_KEY
 from qpgaze.model import SlideObject
 
 WORTH: Final = 32

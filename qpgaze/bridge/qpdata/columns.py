@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from qpgaze.bridge.qpdata.javatext import decode_modified_utf8
-from qpgaze.bridge.qpdata.records import DESCRIPTION_KEY, PathClass, Raw, Roi
+from qpgaze.bridge.qpdata.records import PathClass, Raw, Roi
 from qpgaze.bridge.qpdata.scan import Scan
 from qpgaze.bridge.qpdata.shapes import EMPTY, Corners, build_kind, corners_of
 from qpgaze.bridge.qpdata.templates import Gap, Rows
+from qpgaze.bridge.qupath_names import DESCRIPTION_KEY
 from qpgaze.model import SlideObject
 
 _BOX: Final = np.dtype(

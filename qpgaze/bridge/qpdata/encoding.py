@@ -11,8 +11,9 @@ from typing import Final
 
 from qpgaze.bridge.qpdata import layouts
 from qpgaze.bridge.qpdata.javawriter import END, NULL, JavaWriter, reference
-from qpgaze.bridge.qpdata.records import DESCRIPTION_KEY, ID_KEY, Roi
+from qpgaze.bridge.qpdata.records import Roi
 from qpgaze.bridge.qpdata.regions import title
+from qpgaze.bridge.qupath_names import DESCRIPTION_KEY, ID_KEY
 from qpgaze.errors import ProjectError
 from qpgaze.model import SlideObject
 

@@ -12,16 +12,9 @@ from qpgaze.bridge.qpdata import layouts
 from qpgaze.bridge.qpdata.encoding import ObjectWriter, Shared
 from qpgaze.bridge.qpdata.javatypes import STREAM_HEADER
 from qpgaze.bridge.qpdata.javawriter import NULL, JavaWriter
+from qpgaze.bridge.qupath_names import IMAGE_TYPES
 from qpgaze.errors import ProjectError
 
-IMAGE_TYPES: Final = (
-    "BRIGHTFIELD_H_DAB",
-    "BRIGHTFIELD_H_E",
-    "BRIGHTFIELD_OTHER",
-    "FLUORESCENCE",
-    "OTHER",
-    "UNSET",
-)
 _ROOTS: Final = UUID("5f0d3a0e-2f57-5d6b-8f0a-7f1f3f7f2a61")
 """Namespace of the ids of root objects; the same image gets the same, on every machine."""
 _VERSION: Final = b"Data file version 3"

@@ -18,8 +18,9 @@ from qpgaze.bridge.qpdata.javatypes import (
     JavaObject,
     damaged,
 )
-from qpgaze.bridge.qpdata.records import DESCRIPTION_KEY, ID_KEY, KINDS, ROOT, Raw
+from qpgaze.bridge.qpdata.records import KINDS, ROOT, Raw
 from qpgaze.bridge.qpdata.templates import Gap
+from qpgaze.bridge.qupath_names import DESCRIPTION_KEY, ID_KEY
 
 PATH_OBJECT: Final = "qupath.lib.objects.PathObject"
 _INT, _DOUBLE = struct.Struct(">i"), struct.Struct(">d")

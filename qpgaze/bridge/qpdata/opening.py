@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import Final, NamedTuple
 
-from qpgaze.bridge.qpdata.fresh import IMAGE_TYPES
 from qpgaze.bridge.qpdata.javatext import decode_modified_utf8, encode_modified_utf8
-from qpgaze.errors import ProjectError, UnsupportedDataError, UsageError
+from qpgaze.bridge.qupath_names import BRIGHTFIELD, check_image_type
+from qpgaze.errors import ProjectError, UnsupportedDataError
 
 _TYPE_CLASS: Final = (
     b"\x7er\x00%qupath.lib.images.ImageData$ImageType" + bytes(8) + b"\x12\x00\x00x"
@@ -118,12 +118,9 @@ def set_image_type(data: bytes, image_type: str) -> bytes:
     'FLUORESCENCE'
     """
     from qpgaze.bridge.qpdata.reading import read_qpdata
-    from qpgaze.bridge.qpdata.stains import BRIGHTFIELD, set_stains
+    from qpgaze.bridge.qpdata.stains import set_stains
 
-    if image_type not in IMAGE_TYPES:
-        raise UsageError(
-            f"Expected an image type of QuPath ({', '.join(IMAGE_TYPES)}), but '{image_type}' came."
-        )
+    check_image_type(image_type)
     before = read_qpdata(data)
     found = read_opening(data)
     if found.type_at < 0 or found.image_type != before.image_type:

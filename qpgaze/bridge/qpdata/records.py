@@ -16,11 +16,6 @@ from qpgaze.model import SlideObject
 if TYPE_CHECKING:
     from qpgaze.bridge.qpdata.scan import Scan
 
-ID_KEY: Final = "Object ID"
-"""Metadata key under which QuPath 0.4 and later keep the object's id in a version 3 file."""
-DESCRIPTION_KEY: Final = "ANNOTATION_DESCRIPTION"
-"""Metadata key of the description that QuPath's annotation dialog edits."""
-
 KINDS: Final = {
     "qupath.lib.objects.PathAnnotationObject": "annotation",
     "qupath.lib.objects.PathDetectionObject": "detection",

@@ -14,10 +14,8 @@ from qpgaze.bridge.qpdata.assembling import Assembler, HandleTable
 from qpgaze.bridge.qpdata.javawriter import NULL, ClassSpec
 from qpgaze.bridge.qpdata.opening import Opening, read_opening
 from qpgaze.bridge.qpdata.scan import Scan, quick_and_guarded
+from qpgaze.bridge.qupath_names import require_brightfield
 from qpgaze.errors import ProjectError, UnsupportedDataError, UsageError
-
-BRIGHTFIELD: Final = frozenset({"BRIGHTFIELD_H_E", "BRIGHTFIELD_H_DAB", "BRIGHTFIELD_OTHER"})
-"""Image types that have stains."""
 
 _SPEC: Final = ClassSpec("qupath.lib.color.ColorDeconvolutionStains", 1, 0x0C)
 _KEYS: Final = ("Name", "Stain 1", "Values 1", "Stain 2", "Values 2", "Background")
@@ -125,11 +123,7 @@ def set_stains(data: bytes, text: str | None) -> bytes:
     before = read_opening(data)
     if text is not None:
         text = check_stains(text)
-        if before.image_type not in BRIGHTFIELD:
-            raise UsageError(
-                f"An image of type {before.image_type} has no stains: it is not brightfield.",
-                hint="Set the image's type first (--type h-e or h-dab).",
-            )
+        require_brightfield(before.image_type)
     if text == before.stains or (text is not None and text == _spelled(before.stains)):
         return data
     made = _spliced(data, before, text)
