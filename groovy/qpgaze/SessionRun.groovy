@@ -51,8 +51,12 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
     // -- start, pause ----------------------------------------------------------------------------
 
     void start() {
-        if (!sessions.idle || recorder.running)
+        if (!sessions.idle)
             return
+        if (recorder.running) {
+            Say.notice("The recorder still closes the last session: try again in a moment.")
+            return
+        }
         if (hook.setup.busy) {
             Say.notice("The points are still shown on the eye tracker's monitor: look at them to the end, or end " +
                 "them there with Esc.")
@@ -232,7 +236,7 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
                 return
             }
             Say.notice("The labels of ${session.fileName} are put into the images ...")
-            labels.put(session, open, "")
+            labels.put(session, open, running == null ? "" : "The session goes on; these are its labels so far.\n\n")
         }.start()
     }
 
