@@ -96,7 +96,7 @@ final class Keys implements EventHandler<KeyEvent>, AutoCloseable {
 
     private void send(long now, KeyLogic.Answer answer) {
         if (answer != null)
-            Troubles.attempt("labelling keys") { sink.labelled(now, answer) }
+            sink.labelled(now, answer)
     }
 
     private static boolean typing(KeyEvent event) {
