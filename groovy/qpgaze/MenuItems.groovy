@@ -119,6 +119,7 @@ final class MenuItems implements AutoCloseable {
     private static void letGo(MenuItem item) {
         item.setOnAction(null)
         if (item instanceof Menu) {
+            item.setOnShowing(null)
             item.getItems().each { letGo(it) }
             item.getItems().clear()
         }
