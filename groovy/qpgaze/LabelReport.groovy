@@ -71,6 +71,8 @@ final class LabelReport {
     /** What a person should know; of open images only what is not said or asked here. */
     String notes() {
         def own = (toSave() + toReload()).collect { "Image ${it.image.entry_id} (".toString() }
+        // That a session is not closed is said where it goes on, and of no use to know where it was cut.
+        own << "The session was not closed"
         def others = ((report.notes ?: []) as List<String>).findAll { note -> !own.any { note.startsWith(it) } }
         return others.collect { sentences(it) }.findAll { it }.join("\n")
     }

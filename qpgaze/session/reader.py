@@ -210,7 +210,8 @@ def _check_manifest(folder: Path, notes: list[str]) -> bool:
     """Tell whether the session was closed; refuse it where a file has not the size it had then."""
     listed, problem = read_manifest(folder)
     if listed is None:
-        notes.append(problem or "The session was not closed: the recording was cut.")
+        still = "The session was not closed: the recording was cut, or is still going on."
+        notes.append(problem or still)
         return False
     for name, entry in listed.items():
         # Names come from a file: only plain names of this folder are looked at.

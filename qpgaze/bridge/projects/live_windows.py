@@ -112,13 +112,13 @@ class Windows:
         Raises
         ------
         ConflictError
-            If two QuPaths have it open: whichever saves last wins there.
+            If it is open twice, in two QuPaths or two viewers: whichever is saved last wins there.
         """
         found = self._images.get(entry, [])
         if len(found) > 1:
             raise ConflictError(
-                f"Image {entry} is open in {len(found)} QuPaths at once; nothing was changed.",
-                hint="Close it in all but one of them.",
+                f"Image {entry} is open {len(found)} times at once; nothing was changed.",
+                hint="Close it in all but one QuPath, or viewer.",
             )
         return found[0] if found else None
 

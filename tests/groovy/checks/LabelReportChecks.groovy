@@ -53,6 +53,7 @@ class LabelReportChecks {
             "Image 3 ('c') may be open in QuPath: process 7 holds it.", "One degree was taken."]
         assert !one.notes().contains("--")
         assert report([], [], ["Give --fixations."]).notes() == ""
+        assert report([], [], ["The session was not closed: the recording was cut, or is still going on."]).notes() == ""
     }
 
     void "what names an option is left out, unless there is nothing else to say"() {
