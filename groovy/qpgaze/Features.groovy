@@ -1,6 +1,5 @@
 package qpgaze
 
-import com.google.gson.Gson
 import com.google.gson.JsonArray
 import com.google.gson.JsonElement
 import com.google.gson.JsonNull
@@ -9,6 +8,7 @@ import com.google.gson.JsonPrimitive
 import groovy.transform.CompileStatic
 import org.locationtech.jts.geom.Coordinate
 import org.locationtech.jts.geom.GeometryFactory
+import org.locationtech.jts.geom.MultiLineString
 import qupath.lib.geom.Point2
 import qupath.lib.io.GsonTools
 import qupath.lib.measurements.MeasurementList
@@ -274,8 +274,7 @@ final class Features {
     }
 
     private static Map<String, Object> anyFeature(PathObject object) {
-        Gson gson = GsonTools.getInstance()
-        Map<String, Object> feature = (Map<String, Object>) Json.parse(gson.toJson(object, PathObject))
+        Map<String, Object> feature = (Map<String, Object>) Json.parse(GsonTools.getInstance().toJson(object, PathObject))
         feature.put("id", object.getID().toString())
         feature.putIfAbsent("geometry", null)
         feature.putIfAbsent("properties", [:])
@@ -335,6 +334,8 @@ final class Features {
     }
 
     private static Map<String, Object> plainGeometry(ROI roi) {
+        if (roi.isLine() && roi.getGeometry() instanceof MultiLineString)
+            return onPlane("MultiLineString", linesOf((MultiLineString) roi.getGeometry()), roi)
         List<List<Double>> corners
         boolean ellipse = roi instanceof EllipseROI
         if (ellipse)
@@ -354,13 +355,20 @@ final class Features {
         if (corners.size() < 3 || !valid(corners))
             return null
         corners.add(corners.first())
-        Map<String, Object> geometry = [type: (Object) "Polygon", coordinates: [corners]]
+        return onPlane("Polygon", [corners], roi) + (ellipse ? [isEllipse: (Object) true] : [:])
+    }
+
+    private static Map<String, Object> onPlane(String type, List coordinates, ROI roi) {
+        Map<String, Object> geometry = [type: (Object) type, coordinates: coordinates]
         ImagePlane plane = roi.getImagePlane()
         if (plane != ImagePlane.getDefaultPlane())
             geometry.put("plane", [c: plane.getC(), z: plane.getZ(), t: plane.getT()])
-        if (ellipse)
-            geometry.put("isEllipse", true)
         return geometry
+    }
+
+    /** Of lines that were merged into one object; before 0.8, QuPath's own GeoJSON calls itself without end here. */
+    private static List linesOf(MultiLineString lines) {
+        return (0..<lines.getNumGeometries()).collect { lines.getGeometryN(it).getCoordinates().collect { [it.x, it.y] } }
     }
 
     private static boolean valid(List<List<Double>> corners) {

@@ -4,6 +4,8 @@ public interface ROI {
     java.awt.Shape getShape();
     boolean isEmpty();
     boolean isArea();
+    boolean isLine();
+    org.locationtech.jts.geom.Geometry getGeometry();
     double getArea();
     double getCentroidX();
     double getCentroidY();
