@@ -87,6 +87,7 @@ final class Images {
     private final Method allViewers
     private final Listener listener
     private final List<Open> open = Collections.synchronizedList(new ArrayList<Open>())
+    private final Set<String> savedHere = Collections.synchronizedSet(new HashSet<String>())
     private int keys = 0
     private Object project
 
@@ -159,9 +160,13 @@ final class Images {
         Object projectNow = qupath.getProject()
         boolean other = !projectNow.is(project)
         project = projectNow
+        if (other)
+            savedHere.clear()
         boolean told = other
         for (Open one : open.toList()) {
             if (!viewers.any { it.getImageData().is(one.data) }) {
+                if (one.changed && !one.data.isChanged()) // saved on the way out
+                    noteSaved(one)
                 one.data.getHierarchy().removeListener(one)
                 open.remove(one)
                 listener.imageEvent("image closed", one)
@@ -206,11 +211,26 @@ final class Images {
         }
         if (changed != one.changed) {
             one.changed = changed
-            if (!changed)
+            if (!changed) {
+                noteSaved(one)
                 listener.imageEvent("image saved", one)
+            }
             told = true
         }
         return told
+    }
+
+    private void noteSaved(Open one) {
+        String entry = (String) one.identity?.get("entry_id")
+        if (entry != null)
+            savedHere.add(entry)
+    }
+
+    /** Ids of the project's images that this QuPath was seen to save. */
+    Set<String> getSavedHere() {
+        synchronized (savedHere) {
+            return new HashSet<String>(savedHere)
+        }
     }
 
     void close() {

@@ -8,8 +8,11 @@ final class LabelReport {
     private final Map report
     /** Open images of this QuPath as the wire names them. */
     private final List<Map> open
+    /** Entries that this QuPath saved: it knows itself whether they are open. */
+    private final Set<String> savedHere
 
-    LabelReport(Map report, List<Map> open) {
+    LabelReport(Map report, List<Map> open, Set<String> savedHere = []) {
+        this.savedHere = savedHere
         this.report = report
         this.images = (report.images ?: []) as List<Map>
         this.open = open
@@ -73,7 +76,8 @@ final class LabelReport {
         def own = (toSave() + toReload()).collect { "Image ${it.image.entry_id} (".toString() }
         // That a session is not closed is said where it goes on, and of no use to know where it was cut.
         own << "The session was not closed"
-        def others = ((report.notes ?: []) as List<String>).findAll { note -> !own.any { note.startsWith(it) } }
+        def others = ((report.notes ?: []) as List<String>).findAll { note -> !own.any { note.startsWith(it) } &&
+            !(note.contains("another program saved") && savedHere.any { note.startsWith("Image ${it} (") }) }
         return others.collect { sentences(it) }.findAll { it }.join("\n")
     }
 

@@ -80,7 +80,7 @@ final class LabelsIn {
         }
         Fx.call { images.pulse() }
         overlays.clearLabels()
-        tell(session, project, before, new LabelReport(report, images.toWire()))
+        tell(session, project, before, new LabelReport(report, images.toWire(), images.savedHere))
     }
 
     private void tell(Path session, Path project, String before, LabelReport report) {

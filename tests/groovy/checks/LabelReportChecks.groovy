@@ -56,6 +56,14 @@ class LabelReportChecks {
         assert report([], [], ["The session was not closed: the recording was cut, or is still going on."]).notes() == ""
     }
 
+    void "an image that this QuPath saved itself and has not open is no other program's"() {
+        def note = "Image 3 ('c') may be open in QuPath: another program saved its data 2 min ago. Close it."
+        def report = [labels: 1, images: [], notes: [note]]
+        assert new LabelReport(report, [], ["3"] as Set).notes() == ""
+        assert new LabelReport(report, [], ["33"] as Set).notes() == note
+        assert new LabelReport(report, []).notes() == note
+    }
+
     void "what names an option is left out, unless there is nothing else to say"() {
         assert LabelReport.plain("No label.\n  --fixations draws where it was.") == "No label."
         assert LabelReport.plain("A dash -- like this -- stays.") == "A dash -- like this -- stays."
