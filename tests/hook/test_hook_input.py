@@ -153,7 +153,7 @@ def second(views: Views) -> Iterator[str]:
             f"{MANAGER}; def v = hook.images.viewers()[1]\n"
             "if (v.getView().getScene() != gui.getStage().getScene()) m.attachViewerToGrid(v)\n"
             "m.setActiveViewer(hook.images.viewers()[0])\n"
-            "v.resetImageData(); m.removeColumn(v)"
+            "v.setImageData(null); m.removeColumn(v)"
         )
         window.until("return hook.images.viewers().size()", "1")
 
