@@ -217,7 +217,7 @@ def test_two_qupaths_with_one_image_are_refused(
         open_in_standin(second, study, "1")
         with (
             open_project(study, mode="r+") as opened,
-            pytest.raises(ConflictError, match="open in 2 QuPaths"),
+            pytest.raises(ConflictError, match="open 2 times"),
         ):
             opened.entry("1").objects()
         (problem,) = verify_project(study).problems
