@@ -221,7 +221,7 @@ def test_two_qupaths_with_one_image_are_refused(
         ):
             opened.entry("1").objects()
         (problem,) = verify_project(study).problems
-        assert "open in 2 QuPaths" in problem.message
+        assert "open 2 times" in problem.message
 
 
 def test_other_projects_are_none_of_ours(study: Path, tmp_path: Path, standin: StandIn) -> None:
