@@ -28,6 +28,7 @@ def _named(name: str, file: str) -> ModuleType:
 
 driver = _named("qpgaze_hook_driver", "driver.py")
 _named("qpgaze_hook_views", "views.py")
+desks = _named("qpgaze_hook_desk", "desk.py")
 
 
 @pytest.fixture(scope="session", params=driver.FOLDERS or [None])
@@ -48,6 +49,22 @@ def window(
     at = tmp_path_factory.mktemp("window")
     driver.make_study(at)
     opened = driver.Window(qupath_folder, at)
+    try:
+        opened.wait()
+        yield opened
+    finally:
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def desk(qupath_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[driver.Window]:
+    """A QuPath on two monitors with a window manager, shared by the tests of a file."""
+    missing = desks.missing()
+    if missing:
+        pytest.skip(f"qupath: two monitors need {missing}")
+    at = tmp_path_factory.mktemp("desk")
+    driver.make_study(at)
+    opened = desks.Desk(qupath_folder, at)
     try:
         opened.wait()
         yield opened
