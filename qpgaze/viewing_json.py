@@ -26,18 +26,23 @@ _LARGEST = 2**63
 
 def dump_line(value: Mapping[str, Any]) -> bytes:
     """Return one line of UTF-8 JSON with its line feed."""
+    return dump_value(value) + b"\n"
+
+
+def dump_value(value: Any) -> bytes:
+    """Return any value as JSON in UTF-8."""
     try:  # nearly every line holds nothing that JSON cannot say
         text = _dumps(value, ascii_only=False)
     except (TypeError, ValueError):
         value = plain_json(value)
         text = _dumps(value, ascii_only=False)
     try:
-        return text.encode("utf-8") + b"\n"
+        return text.encode("utf-8")
     except UnicodeEncodeError:  # half a surrogate pair, which Java strings may hold
-        return _dumps(value, ascii_only=True).encode("ascii") + b"\n"
+        return _dumps(value, ascii_only=True).encode("ascii")
 
 
-def _dumps(value: Mapping[str, Any], ascii_only: bool) -> str:
+def _dumps(value: Any, ascii_only: bool) -> str:
     return json.dumps(value, ensure_ascii=ascii_only, allow_nan=False, separators=(",", ":"))
 
 

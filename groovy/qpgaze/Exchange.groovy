@@ -3,6 +3,7 @@ package qpgaze
 import groovy.transform.CompileStatic
 import qupath.lib.objects.PathObject
 import qupath.lib.objects.hierarchy.PathObjectHierarchy
+import qupath.lib.roi.interfaces.ROI
 
 /**
  * Objects that come, go and take the place of others in an open image, all together or not at all.
@@ -13,6 +14,26 @@ import qupath.lib.objects.hierarchy.PathObjectHierarchy
 @CompileStatic
 final class Exchange {
 
+    /** An object that is to come, and under what where the change says so; null is the root. */
+    static final class Coming {
+        final PathObject object
+        final boolean placed
+        final UUID parent
+
+        /** Read it, with what painting asks of its shape, which would else be worked out on the JavaFX thread. */
+        Coming(Map feature) {
+            object = Features.read(feature)
+            ROI roi = object.getROI()
+            roi.getArea()
+            roi.getCentroidX()
+            if (roi.isArea())
+                roi.getShape()
+            String above = (String) feature.get("parent")
+            placed = feature.containsKey("parent")
+            parent = above == null ? null : UUID.fromString(above)
+        }
+    }
+
     final List<PathObject> put = []
     /** What goes, and what comes in its place. */
     final Map<PathObject, PathObject> swapped = new IdentityHashMap<>()
@@ -20,22 +41,22 @@ final class Exchange {
     private final Map<UUID, PathObject> replacing = new LinkedHashMap<>()
     private final Set<UUID> removing = new LinkedHashSet<>()
     private final Map<UUID, PathObject> putById = new LinkedHashMap<>()
-    /** Under what each is to lie where the change says so; null is the root. */
+    /** Under what each is to lie where the change says so. */
     private final Map<UUID, UUID> parents = new HashMap<>()
     private final Map<PathObject, PathObject> before = new IdentityHashMap<>()
 
-    /** Read what is to come; nothing is touched yet. A WireFault where it cannot be read. */
-    Exchange(List<Map> put, List<Map> replace, List<String> remove) {
-        for (Map feature : put) {
-            PathObject object = made(feature)
-            this.put.add(object)
-            named(putById.put(object.getID(), object), object.getID())
-            place(object, feature)
+    /** Nothing is touched yet. A WireFault where the change names an object twice. */
+    Exchange(List<Coming> put, List<Coming> replace, List<String> remove) {
+        for (Coming one : put) {
+            UUID id = one.object.getID()
+            this.put.add(one.object)
+            named(putById.put(id, one.object), id)
+            place(one)
         }
-        for (Map feature : replace) {
-            PathObject object = made(feature)
-            named(replacing.put(object.getID(), object) ?: putById.get(object.getID()), object.getID())
-            place(object, feature)
+        for (Coming one : replace) {
+            UUID id = one.object.getID()
+            named(replacing.put(id, one.object) ?: putById.get(id), id)
+            place(one)
         }
         for (String text : remove) {
             UUID id = UUID.fromString(text)
@@ -43,19 +64,10 @@ final class Exchange {
         }
     }
 
-    /** With what painting asks of its shape known already, which would else be worked out on the JavaFX thread. */
-    private static PathObject made(Map feature) {
-        PathObject object = Features.read(feature)
-        object.getROI().getArea()
-        object.getROI().getCentroidX()
-        return object
-    }
-
     /** What is replaced stays under its parent, unless the change names another. */
-    private void place(PathObject object, Map feature) {
-        String parent = (String) feature.get("parent")
-        if (feature.containsKey("parent"))
-            parents.put(object.getID(), parent == null ? null : UUID.fromString(parent))
+    private void place(Coming one) {
+        if (one.placed)
+            parents.put(one.object.getID(), one.parent)
     }
 
     private static void named(Object twice, UUID id) {

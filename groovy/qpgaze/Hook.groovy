@@ -1,6 +1,8 @@
 package qpgaze
 
+import groovy.transform.CompileStatic
 import javafx.application.Platform
+import javafx.scene.Scene
 import org.slf4j.LoggerFactory
 import qupath.lib.gui.QuPathGUI
 import qupath.lib.gui.viewer.QuPathViewer
@@ -9,7 +11,6 @@ import java.nio.file.Files
 import java.nio.file.Path
 import java.util.concurrent.ConcurrentHashMap
 import java.util.function.BiConsumer
-import java.util.function.Consumer
 
 /**
  * The hook: listens for Python, streams what the viewers show, takes labelling keys, shows labels.
@@ -18,7 +19,7 @@ import java.util.function.Consumer
  * what fails is said once in the log and under Check set-up.
  */
 final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Listener, Drawings.Sink,
-    AutoCloseable {
+    ViewerWatch.Sink, AutoCloseable {
 
     /** Under this name the stage keeps what ends the running hook. */
     static final String PROPERTY = "qpgaze.hook"
@@ -82,8 +83,8 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
         setup = new Setup(this)
         statusLine = new StatusLine()
         drawings = new Drawings(qupath, this)
-        watch = new ViewerWatch(images, this.&sendState as Consumer, drawings.&pulse as Consumer)
-        images.setNamer { watch.nameOf(it) }
+        watch = new ViewerWatch(images, this)
+        images.setNamer(watch)
         menu = new MenuItems(qupath, this)
         def schema = new Schema(new String(Files.readAllBytes(home.resolve("hook/wire-schema.json")), "UTF-8"))
         server = new WireServer(this, schema, [hook: settings.version, qupath: Calls.version()], Discovery.folders())
@@ -126,10 +127,19 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
     // -- the stream ----------------------------------------------------------------------------
 
     /** On the JavaFX thread: nothing is encoded or sent there. */
-    private void sendState(Map<String, Object> state) {
+    @Override
+    @CompileStatic
+    void viewerState(Map<String, Object> state) {
         server.publishState(state)
         run.journal?.state(state)
         watchFocus()
+    }
+
+    /** At each pulse, and on the JavaFX thread. */
+    @Override
+    @CompileStatic
+    void pulse(List<QuPathViewer> viewers) {
+        drawings.pulse(viewers)
     }
 
     private void sendEvent(long tUs, String kind, Map<String, Object> data) {
@@ -138,19 +148,27 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
     }
 
     /** The keyboard went elsewhere: a key that is held would never come up. */
+    @CompileStatic
     private void watchFocus() {
         if (!keys.active)
             return
-        def open = scenes()
-        boolean focused = open.any { it.getWindow()?.isFocused() }
+        Set<Scene> open = scenes()
+        boolean focused = false
+        for (Scene scene : open)
+            focused |= scene.getWindow() != null && scene.getWindow().isFocused()
         if (wasFocused && !focused)
             keys.interrupted(false)
         wasFocused = focused
         keys.refresh(open)
     }
 
-    private Set scenes() {
-        return images.viewers().collect { it.getView().getScene() }.findAll { it != null } as LinkedHashSet
+    @CompileStatic
+    private Set<Scene> scenes() {
+        Set<Scene> open = new LinkedHashSet<>()
+        for (QuPathViewer viewer : images.viewers())
+            if (viewer.getView().getScene() != null)
+                open.add(viewer.getView().getScene())
+        return open
     }
 
     // -- what the wire asks --------------------------------------------------------------------
@@ -168,6 +186,11 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
         if (!Platform.isFxApplicationThread())
             Fx.call { images.pulse() }
         return images.toWire()
+    }
+
+    @Override
+    Map<String, Object> part(Map<String, Object> message) {
+        return objects.part(message)
     }
 
     @Override

@@ -83,6 +83,11 @@ final class Images {
         void imagesChanged()
     }
 
+    /** Who names the viewers. */
+    interface Namer {
+        String nameOf(QuPathViewer viewer)
+    }
+
     private final QuPathGUI qupath
     private final Method allViewers
     private final Listener listener
@@ -148,9 +153,9 @@ final class Images {
         }
     }
 
-    private Closure<String> namer = { QuPathViewer v -> null as String }
+    private Namer namer
 
-    void setNamer(Closure<String> namer) {
+    void setNamer(Namer namer) {
         this.namer = namer
     }
 
@@ -163,8 +168,9 @@ final class Images {
         if (other)
             savedHere.clear()
         boolean told = other
-        for (Open one : open.toList()) {
-            if (!viewers.any { it.getImageData().is(one.data) }) {
+        // Loops here and below: at each pulse Groovy's closures cost more than what they do.
+        for (Open one : new ArrayList<Open>(open)) {
+            if (!isShown(one, viewers)) {
                 if (one.changed && !one.data.isChanged()) // saved on the way out
                     noteSaved(one)
                 one.data.getHierarchy().removeListener(one)
@@ -186,19 +192,35 @@ final class Images {
             listener.imageEvent("image opened", fresh)
             told = true
         }
-        for (Open one : open.toList())
+        for (Open one : new ArrayList<Open>(open))
             told |= refresh(one, viewers, other)
         if (told)
             listener.imagesChanged()
+    }
+
+    private static boolean isShown(Open one, List<QuPathViewer> viewers) {
+        for (QuPathViewer viewer : viewers)
+            if (viewer.getImageData().is(one.data))
+                return true
+        return false
+    }
+
+    private List<String> namesOf(Open one, List<QuPathViewer> viewers) {
+        List<String> names = []
+        for (QuPathViewer viewer : viewers) {
+            String name = viewer.getImageData().is(one.data) ? namer?.nameOf(viewer) : null
+            if (name != null)
+                names.add(name)
+        }
+        return names
     }
 
     private boolean refresh(Open one, List<QuPathViewer> viewers, boolean otherProject) {
         if (otherProject)
             one.identity = identify(one.data) ?: one.identity
         boolean told = false
-        List<String> names = viewers.findAll { it.getImageData().is(one.data) }.collect { namer.call(it) }
-        names.removeAll([null])
-        if (names != one.viewers) {
+        List<String> names = namesOf(one, viewers)
+        if (!names.equals(one.viewers)) {
             one.viewers = names
             told = true
         }

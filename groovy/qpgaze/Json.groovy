@@ -6,7 +6,6 @@ import com.google.gson.stream.JsonReader
 import com.google.gson.stream.JsonToken
 import groovy.transform.CompileStatic
 
-import java.nio.ByteBuffer
 import java.nio.charset.CodingErrorAction
 import java.nio.charset.StandardCharsets
 
@@ -30,14 +29,19 @@ final class Json {
         try {
             def decoder = StandardCharsets.UTF_8.newDecoder()
                 .onMalformedInput(CodingErrorAction.REPORT).onUnmappableCharacter(CodingErrorAction.REPORT)
-            return parse(decoder.decode(ByteBuffer.wrap(text)).toString())
+            // As it is read: a long line in one piece is a thing that Java's garbage collector does not like.
+            return parsed(new InputStreamReader(new ByteArrayInputStream(text), decoder))
         } catch (IOException e) {
             throw new WireFault("malformed", "A line is no JSON.")
         }
     }
 
     static Object parse(String text) {
-        def reader = new JsonReader(new StringReader(text))
+        return parsed(new StringReader(text))
+    }
+
+    private static Object parsed(Reader text) {
+        def reader = new JsonReader(text)
         try {
             def value = read(reader, 0)
             if (reader.peek() != JsonToken.END_DOCUMENT)
@@ -51,33 +55,37 @@ final class Json {
     private static Object read(JsonReader reader, int depth) {
         if (depth > DEEPEST)
             throw new WireFault("malformed", "A line is nested too deep.")
-        switch (reader.peek()) {
-            case JsonToken.BEGIN_OBJECT:
-                def map = new LinkedHashMap<String, Object>()
-                reader.beginObject()
-                while (reader.hasNext()) {
-                    def name = reader.nextName()
-                    map.put(name, read(reader, depth + 1))
-                }
-                reader.endObject()
-                return map
-            case JsonToken.BEGIN_ARRAY:
-                def list = new ArrayList<Object>()
-                reader.beginArray()
-                while (reader.hasNext())
-                    list.add(read(reader, depth + 1))
-                reader.endArray()
-                return list
-            case JsonToken.STRING:
-                return reader.nextString()
-            case JsonToken.BOOLEAN:
-                return reader.nextBoolean()
-            case JsonToken.NULL:
-                reader.nextNull()
-                return null
-            default:
-                return number(reader.nextString())
+        // No 'switch': Groovy asks each of its cases at run time, and a line holds many numbers.
+        JsonToken kind = reader.peek()
+        if (kind.is(JsonToken.NUMBER))
+            return number(reader.nextString())
+        if (kind.is(JsonToken.BEGIN_ARRAY)) {
+            List<Object> list = new ArrayList<>()
+            reader.beginArray()
+            while (reader.hasNext())
+                list.add(read(reader, depth + 1))
+            reader.endArray()
+            return list
         }
+        if (kind.is(JsonToken.BEGIN_OBJECT)) {
+            Map<String, Object> map = new LinkedHashMap<>()
+            reader.beginObject()
+            while (reader.hasNext()) {
+                String name = reader.nextName()
+                map.put(name, read(reader, depth + 1))
+            }
+            reader.endObject()
+            return map
+        }
+        if (kind.is(JsonToken.STRING))
+            return reader.nextString()
+        if (kind.is(JsonToken.BOOLEAN))
+            return reader.nextBoolean()
+        if (kind.is(JsonToken.NULL)) {
+            reader.nextNull()
+            return null
+        }
+        return number(reader.nextString())
     }
 
     private static Object number(String text) {

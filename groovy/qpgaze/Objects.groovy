@@ -42,7 +42,7 @@ final class Objects {
         List<Map<String, Object>> found = []
         long size = 0
         for (PathObject object : every.subList(start, every.size())) {
-            Map<String, Object> feature = Features.write(object)
+            Map<String, Object> feature = FeatureWriter.write(object)
             size += Json.text(feature).length()
             if (found && size > PAGE_BYTES)
                 break
@@ -53,12 +53,24 @@ final class Objects {
                 revision: listing.revision]
     }
 
-    /** Put, replace and remove: all of it or none. */
+    /**
+     * Read a part of a change when it comes. QuPath collects its garbage at a change of an image, and
+     * stands still: the text of ten thousand labels would be a million things more to look through.
+     */
+    Map<String, Object> part(Map<String, Object> request) {
+        images.withKey((String) request.get("image"))
+        Map<String, Object> read = new LinkedHashMap<>(request)
+        for (String list : ["put", "replace"])
+            read.put(list, ((List<Map>) (request.get(list) ?: [])).collect { Map one -> new Exchange.Coming(one) })
+        return read
+    }
+
+    /** Put, replace and remove, as the parts were read: all of it or none. */
     Map<String, Object> change(Map<String, Object> request) {
         Images.Open image = images.withKey((String) request.get("image"))
         Exchange exchange = new Exchange(
-            (List<Map>) (request.get("put") ?: []), (List<Map>) (request.get("replace") ?: []),
-            (List<String>) (request.get("remove") ?: []))
+            (List<Exchange.Coming>) request.get("put"), (List<Exchange.Coming>) request.get("replace"),
+            (List<String>) request.get("remove"))
         PathObjectHierarchy hierarchy = image.data.getHierarchy()
         Object wanted = request.get("revision")
         long revision

@@ -5,7 +5,6 @@ import javafx.geometry.BoundingBox
 import javafx.geometry.Bounds
 import javafx.scene.Node
 import javafx.scene.layout.Pane
-import javafx.scene.robot.Robot
 import javafx.stage.Screen
 import javafx.stage.Stage
 import javafx.stage.Window
@@ -18,11 +17,11 @@ import java.awt.geom.Point2D
 final class ViewerReader {
 
     private final Covers covers
-    private Robot robot
-    private boolean robotWorks = true
+    private final Pointer pointer
 
-    ViewerReader(Covers covers) {
+    ViewerReader(Covers covers, Pointer pointer) {
         this.covers = covers
+        this.pointer = pointer
     }
 
     static long nowUs() {
@@ -120,20 +119,13 @@ final class ViewerReader {
         return best
     }
 
-    /** The mouse over the viewer, also while a button drags; QuPath's own answer where no robot is. */
+    /** The mouse over the viewer, also while a button drags; QuPath's own answer where nobody else knows. */
     private List<Double> cursor(QuPathViewer viewer, Bounds onScreen) {
-        if (robotWorks && onScreen != null) {
-            try {
-                if (robot == null)
-                    robot = new Robot()
-                def mouse = robot.getMousePosition()
-                double x = mouse.getX() - onScreen.getMinX()
-                double y = mouse.getY() - onScreen.getMinY()
-                return x < 0 || y < 0 || x >= onScreen.getWidth() || y >= onScreen.getHeight() ? null : [x, y]
-            } catch (RuntimeException | Error e) {
-                robotWorks = false
-                Troubles.once("cursor", "the system does not say where the mouse is: ${e}")
-            }
+        double[] mouse = onScreen == null ? null : pointer.place()
+        if (mouse != null) {
+            double x = mouse[0] - onScreen.getMinX()
+            double y = mouse[1] - onScreen.getMinY()
+            return x < 0 || y < 0 || x >= onScreen.getWidth() || y >= onScreen.getHeight() ? null : [x, y]
         }
         Point2D p = viewer.getMousePosition()
         return p == null ? null : [p.getX(), p.getY()]

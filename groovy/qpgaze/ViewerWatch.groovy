@@ -9,7 +9,6 @@ import qupath.lib.images.ImageData
 import qupath.lib.objects.PathObject
 
 import java.awt.Shape
-import java.util.function.Consumer
 
 /**
  * Looks at every viewer once a pulse and passes on what changed, and everything once a second.
@@ -19,7 +18,14 @@ import java.util.function.Consumer
  * watches, for a running timer keeps JavaFX awake.
  */
 @CompileStatic
-final class ViewerWatch extends AnimationTimer {
+final class ViewerWatch extends AnimationTimer implements Images.Namer {
+
+    /** Told on the JavaFX thread. */
+    interface Sink {
+        void viewerState(Map<String, Object> state)
+
+        void pulse(List<QuPathViewer> viewers)
+    }
 
     /** What is kept of a viewer between pulses. */
     private final class Seen implements QuPathViewerListener, Runnable {
@@ -71,9 +77,9 @@ final class ViewerWatch extends AnimationTimer {
 
     private final ViewerReader reader
     private final Covers covers
+    private final Pointer pointer
     private final Images images
-    private final Consumer<Map<String, Object>> sink
-    private final Consumer<List<QuPathViewer>> eachPulse
+    private final Sink sink
     private final Map<QuPathViewer, Seen> seen = new LinkedHashMap<>()
     private int names = 0
     private long pulses = 0
@@ -81,12 +87,12 @@ final class ViewerWatch extends AnimationTimer {
     private long worstNs = 0
     private boolean running = false
 
-    ViewerWatch(Images images, Consumer<Map<String, Object>> sink, Consumer<List<QuPathViewer>> eachPulse) {
+    ViewerWatch(Images images, Sink sink) {
         this.covers = new Covers()
-        this.reader = new ViewerReader(covers)
+        this.pointer = new Pointer()
+        this.reader = new ViewerReader(covers, pointer)
         this.images = images
         this.sink = sink
-        this.eachPulse = eachPulse
     }
 
     @Override
@@ -101,6 +107,7 @@ final class ViewerWatch extends AnimationTimer {
     void stop() {
         running = false
         super.stop()
+        pointer.close()
         for (Seen one : seen.values())
             one.viewer.removeViewerListener(one)
         // A viewer keeps its name for as long as it lives.
@@ -143,8 +150,12 @@ final class ViewerWatch extends AnimationTimer {
     }
 
     /** The name of a viewer, the same for as long as it is open. */
+    @Override
     String nameOf(QuPathViewer viewer) {
-        return viewers().find { it.viewer.is(viewer) }?.name
+        for (Seen one : viewers())
+            if (one.viewer.is(viewer))
+                return one.name
+        return null
     }
 
     QuPathViewer named(String name) {
@@ -153,9 +164,10 @@ final class ViewerWatch extends AnimationTimer {
 
     private void look() {
         covers.pulse()
+        pointer.pulse()
         images.pulse()
         Collection<Seen> open = viewers()
-        Troubles.attempt("manual annotations") { eachPulse.accept(seen.keySet().toList()) }
+        Troubles.attempt("manual annotations") { sink.pulse(new ArrayList<QuPathViewer>(seen.keySet())) }
         for (Seen one : open)
             send(one)
     }
@@ -168,7 +180,7 @@ final class ViewerWatch extends AnimationTimer {
             return
         one.last = state
         one.sentUs = now
-        sink.accept(stamped(one, state))
+        sink.viewerState(stamped(one, state))
     }
 
     /** A viewer was painted: what changed goes out before the next pulse. */

@@ -16,7 +16,7 @@ final class WireClient {
     private static final Set<String> CODES = ["malformed", "too_long", "unknown", "no_image", "conflict",
                                               "unsupported", "read_only", "failed"] as Set<String>
     /** Parts of one change that are held back for its last one. */
-    private static final int HELD_PARTS = 1024
+    private static final int HELD_PARTS = 4096
 
     final String name
     final Outbox outbox = new Outbox()
@@ -128,11 +128,20 @@ final class WireClient {
             message = schema.decode(line)
             act(message, receivedUs)
         } catch (WireFault e) {
-            refuse(message == null ? numberIn(line) : message.get("id"), e.code, e.message)
+            Map<String, Object> said = message ?: readable(line)
+            forget(said)
+            refuse(said.get("id"), e.code, e.message)
         } catch (Exception | StackOverflowError e) {
             log.warn("qpgaze: a request of {} failed", name, e)
+            forget(message ?: [:])
             refuse(message?.get("id"), "failed", "The hook failed: ${e.message ?: e.class.simpleName}.")
         }
+    }
+
+    /** Where a part of a change is no good the parts before it are none of the next change. */
+    private void forget(Map<String, Object> refused) {
+        if (refused.get("type") == "change_objects")
+            held.remove(refused.get("image"))
     }
 
     private void act(Map<String, Object> message, long receivedUs) {
@@ -174,7 +183,7 @@ final class WireClient {
     private Map<String, Object> wholeChange(Map<String, Object> message) {
         String key = (String) message.get("image")
         List<Map<String, Object>> parts = held.computeIfAbsent(key) { new ArrayList<Map<String, Object>>() }
-        parts << message
+        parts << handler.part(message)
         if (message.get("more") && parts.size() <= HELD_PARTS)
             return null
         held.remove(key)
@@ -200,19 +209,18 @@ final class WireClient {
     private void refuse(Object number, String code, String message) {
         log.warn("qpgaze: client {}: {}", name, message)
         String brief = message.length() > 4000 ? message.substring(0, 4000) : message
-        byte[] line = schema.encode([type: "error", re: number instanceof Long ? number : null,
+        byte[] line = schema.encode([type: "error", re: number instanceof Long && (Long) number >= 0L ? number : null,
                                      code: CODES.contains(code) ? code : "failed", message: brief])
         outbox.answer { line }
     }
 
-    /** The number of a request, which its answer names even where the rest is no good. */
-    private static Object numberIn(byte[] line) {
+    /** What can be read of a line that is no good: the answer names the number of its request. */
+    private static Map<String, Object> readable(byte[] line) {
         try {
             Object value = Json.parse(line)
-            Object number = value instanceof Map ? ((Map) value).get("id") : null
-            return number instanceof Long && (Long) number >= 0L ? number : null
+            return value instanceof Map ? (Map<String, Object>) value : [:] as Map<String, Object>
         } catch (WireFault e) {
-            return null
+            return [:]
         }
     }
 }

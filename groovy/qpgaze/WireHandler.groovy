@@ -9,6 +9,9 @@ interface WireHandler {
     /** Which images are open. */
     List<Map<String, Object>> images()
 
+    /** Read a part of change_objects when it comes: what is kept of it for the whole; a WireFault if not. */
+    Map<String, Object> part(Map<String, Object> message)
+
     /** Do objects, change_objects or save, and return what the answer says; a WireFault if not. */
     Map<String, Object> request(Map<String, Object> message)
 

@@ -23,8 +23,8 @@ from qpgaze.wire.discovery import (
 )
 from qpgaze.wire.greeting import greet
 from qpgaze.wire.lines import TOO_LONG, Outbox
-from qpgaze.wire.parts import parts
-from qpgaze.wire.schema import Message, decode, encode
+from qpgaze.wire.parts import join, parts
+from qpgaze.wire.schema import Message, decode, encode, plain_message
 
 log = logging.getLogger("qpgaze.wire")
 
@@ -234,27 +234,23 @@ class WireClient:
         WireError
             With the hook's code (``conflict``, ``no_image``, ``unsupported``); nothing was done.
         """
-        changes: list[tuple[str, Any]] = [("put", dict(f)) for f in put]
-        changes += [("replace", dict(f)) for f in replace]
-        changes += [("remove", str(i)) for i in remove]
-        cut = list(parts(changes))
+        known = {"type": "change_objects", "image": image, "revision": revision}
+        put, replace = [dict(f) for f in put], [dict(f) for f in replace]
+        lists = {"put": put, "replace": replace, "remove": [str(i) for i in remove]}
+        whole = plain_message({**known, "id": 0, **lists}, "client")
+        # All of it before the first is sent: nothing may fail in between.
+        cut = list(parts((n, one) for n in lists for one in whole[n]))
         answer: Message = {}
-        for number, part in enumerate(cut):
-            more = number + 1 < len(cut)
-            fields = {"image": image, "revision": revision, **part, "more": more}
-            answer = self._request("change_objects", fields, wait_s)
+        for number, part in enumerate(cut, 1):
+            request, more = next(self._numbers), number < len(cut)
+            line = join({**known, "id": request, "more": more}, part)
+            answer = self._await(request, line, wait_s)[0]
         return answer
 
     def save(self, image: str, *, revision: int | None = None, wait_s: float = 60.0) -> Message:
         """Save an open image, as *File > Save* does.
 
-        Parameters
-        ----------
-        image : str
-            Key of the open image.
-        revision : int, optional
-            Refuse (``conflict``) where the image is at another.
-        wait_s : float
+        Where a revision is named, refused (``conflict``) if the image is at another.
         """
         return self._request("save", {"image": image, "revision": revision}, wait_s)
 
@@ -289,11 +285,12 @@ class WireClient:
         clear: bool = False,
     ) -> None:
         """Show labels over an open image without touching it."""
-        changes: list[tuple[str, Any]] = [("labels", dict(f)) for f in labels]
-        changes += [("remove", str(i)) for i in remove]
-        for number, part in enumerate(parts(changes)):
-            first = clear and number == 0
-            self._note("show_labels", {"image": image, **part, "clear": first})
+        self._require_open()
+        lists = {"labels": [dict(f) for f in labels], "remove": [str(i) for i in remove]}
+        whole = plain_message({"type": "show_labels", "image": image, **lists}, "client")
+        for number, part in enumerate(parts((n, one) for n in lists for one in whole[n])):
+            first = {"type": "show_labels", "image": image, "clear": clear and number == 0}
+            self._channel.outbox.stream(join(first, part), supersedes=False)
 
     def show_status(
         self,

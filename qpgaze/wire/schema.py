@@ -96,6 +96,20 @@ def _fault(message: Any, sender: End) -> WireError | None:
     return None
 
 
+def plain_message(message: Mapping[str, Any], sender: End) -> Message:
+    """Return a message of what JSON can say, checked.
+
+    Raises
+    ------
+    WireError
+        If it does not keep to the schema.
+    """
+    plain = dict(message)
+    if _fault(plain, sender) is not None:  # NumPy numbers, tuples, NaN: what JSON makes of them
+        plain = check(plain_json(message), sender)
+    return plain
+
+
 def encode(message: Mapping[str, Any], sender: End) -> bytes:
     """Return a message as one line of UTF-8, checked.
 
@@ -104,9 +118,7 @@ def encode(message: Mapping[str, Any], sender: End) -> bytes:
     WireError
         If it does not keep to the schema, or the line is longer than 1 MiB.
     """
-    plain = dict(message)
-    if _fault(plain, sender) is not None:  # NumPy numbers, tuples, NaN: what JSON makes of them
-        plain = check(plain_json(message), sender)
+    plain = plain_message(message, sender)
     line = dump_line(plain)
     if len(line) > MAX_LINE_BYTES:
         raise WireError(

@@ -17,7 +17,7 @@ from qpgaze.wire.schema import Message, decode, encode
 
 log = logging.getLogger("qpgaze.wire")
 
-MAX_HELD_PARTS: Final = 1024
+MAX_HELD_PARTS: Final = 4096
 """Parts of one change that are held back for its last one."""
 NOTES: Final = frozenset({"show_gaze", "show_labels", "status"})
 """Lines of a client that ask for no answer."""
@@ -98,14 +98,10 @@ class Client:
                 raise WireError("A line was longer than 1 MiB.", code="too_long")
             self._do(decode(line, "client"), received_us)
         except WireError as error:
-            self._refuse(_number_of(line), error.code, str(error))
+            self._refuse(line, error.code, str(error))
         except Exception as error:
             log.exception("A request of client %d failed.", self.number)
-            self._refuse(
-                _number_of(line),
-                "failed",
-                f"The hook failed: {str(error) or type(error).__name__}.",
-            )
+            self._refuse(line, "failed", f"The hook failed: {str(error) or type(error).__name__}.")
 
     def _do(self, message: Message, received_us: int) -> None:
         kind, handler = message["type"], self._handler
@@ -160,22 +156,25 @@ class Client:
     def _answer(self, request: Message, fields: Mapping[str, Any]) -> None:
         self.outbox.answer(encode({"type": "ok", "re": request["id"], **fields}, "hook"))
 
-    def _refuse(self, number: int | None, code: str, message: str) -> None:
+    def _refuse(self, line: bytes, code: str, message: str) -> None:
         log.warning("Client %d (%s): %s", self.number, self.name, message)
+        said = _readable(line)
+        number = said.get("id")
+        if said.get("type") == "change_objects":  # the parts before it are none of the next change
+            self._held.pop(str(said.get("image")), None)
         known = {"malformed", "too_long", "unknown", "no_image", "conflict", "unsupported"}
         fields = {
-            "re": number,
+            "re": number if type(number) is int and 0 <= number < 2**63 else None,
             "code": code if code in known | {"read_only"} else "failed",
             "message": message[:4000],
         }
         self.outbox.answer(encode({"type": "error", **fields}, "hook"))
 
 
-def _number_of(line: bytes) -> int | None:
-    """Return the number of a request, which its answer names even where the rest is no good."""
+def _readable(line: bytes) -> dict[str, Any]:
+    """Return what can be read of a line, even where it is no good; empty where it is no JSON."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
-        return None
-    number = value.get("id") if isinstance(value, dict) else None
-    return number if type(number) is int and 0 <= number < 2**63 else None
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -197,6 +197,29 @@ def test_a_change_in_parts_is_one_change(peer: Any, client: WireClient) -> None:
     assert gone.value.code == "no_image"
 
 
+def test_a_part_that_is_no_good_takes_the_parts_before_it_away(peer: Any) -> None:
+    def part(number: int, more: bool, **properties: object) -> bytes:
+        known = {"objectType": "annotation", **properties}
+        feature = {"type": "Feature", "id": f"{number:08d}-0000-4000-8000-000000000000"}
+        point = {"type": "Point", "coordinates": [1.0, 2.0]}
+        put = [{**feature, "geometry": point, "properties": known}]
+        said = {"type": "change_objects", "id": number, "image": "1", "put": put, "more": more}
+        return json.dumps(said).encode()
+
+    unreadable = part(2, True, name="unreadable")
+    malformed = part(2, True).replace(b'"geometry"', b'"geometri"')
+    with Raw(peer, hello(peer)) as raw:
+        assert raw.hear()["type"] == "welcome"
+        for bad in (unreadable, malformed):
+            raw.say(part(1, True), bad)
+            assert raw.hear() == {"type": "ok", "re": 1}
+            refused = raw.hear()
+            assert (refused["type"], refused["re"], refused["code"]) == ("error", 2, "malformed")
+            raw.say(part(3, False))
+            answer = raw.hear()
+            assert (answer["re"], answer["put"]) == (3, 1)
+
+
 def test_connections_are_bounded_and_the_silent_are_sent_away(
     peer: Any, client: WireClient
 ) -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from qpgaze.viewing_json import viewer_state_from_json
 from qpgaze.wire import StandIn, WireClient, connect
 from qpgaze.wire.channel import Channel, now_us
 from qpgaze.wire.lines import Outbox
-from qpgaze.wire.schema import MAX_LINE_BYTES, VERSION
+from qpgaze.wire.schema import MAX_LINE_BYTES, VERSION, encode
 
 View = Callable[..., ViewerState]
 Until = Callable[[Callable[[], object]], None]
@@ -129,6 +129,35 @@ def test_a_large_change_goes_in_parts_and_counts_as_one(
     assert client.objects(opened.key) == (many, 1)
     with pytest.raises(WireError, match=r"Object 00000041.* QuPath takes at most 1 MiB"):
         client.change_objects(opened.key, put=features(41, points=200_000))
+
+
+def test_nothing_is_sent_where_one_of_many_is_no_good(
+    qupath: StandIn, client: WireClient, features: Features
+) -> None:
+    opened = qupath.open_image(SLIDE)
+    many = features(*range(40), points=4000)
+    bad = {k: v for k, v in many[-1].items() if k != "geometry"}
+    with pytest.raises(WireError, match=r"put\[39\].geometry is missing"):
+        client.change_objects(opened.key, put=[*many[:-1], bad])
+    assert client.change_objects(opened.key, put=many[:1])["put"] == 1
+
+
+def test_a_part_that_is_no_good_takes_the_parts_before_it_away(
+    qupath: StandIn, client: WireClient, features: Features
+) -> None:
+    opened = qupath.open_image(SLIDE)
+
+    def part(label: Mapping[str, Any], more: bool) -> None:
+        fields = {"image": opened.key, "put": [label], "more": more}
+        line = encode({"type": "change_objects", "id": 1, **fields}, "client")
+        client._await(1, line.replace(b'"geometry"', b'"geometri"') if label is bad else line)
+
+    first, bad, last = features(1, 2, 3)
+    part(first, True)
+    with pytest.raises(WireError, match="geometry is missing"):
+        part(bad, True)
+    part(last, False)
+    assert client.objects(opened.key)[0] == [last]
 
 
 def test_a_save_that_fails_says_why(qupath: StandIn, client: WireClient) -> None:

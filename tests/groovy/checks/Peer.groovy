@@ -41,6 +41,14 @@ class Peer implements WireHandler {
     }
 
     @Override
+    Map<String, Object> part(Map<String, Object> message) {
+        if (message.put.any { it.get("properties").get("name") == "unreadable" })
+            throw new WireFault("malformed", "That shape cannot be read.")
+        return [put: message.put ?: [], replace: message.replace ?: [], remove: message.remove ?: [], image: message.image,
+                type: message.type]
+    }
+
+    @Override
     Map<String, Object> request(Map<String, Object> message) {
         asked << message
         if (message.image != "1")

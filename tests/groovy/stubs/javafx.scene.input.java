@@ -20,6 +20,11 @@ public enum MouseButton {
 }
 
 public class MouseEvent extends InputEvent {
+    public static final EventType<MouseEvent> ANY = null;
+    public static final EventType<MouseEvent> MOUSE_EXITED = null;
+    public static final EventType<MouseEvent> MOUSE_EXITED_TARGET = null;
+    public final native double getScreenX();
+    public final native double getScreenY();
     public static final EventType<MouseEvent> MOUSE_PRESSED = null;
     private MouseEvent() {}
     public static final EventType<MouseEvent> MOUSE_RELEASED = null;

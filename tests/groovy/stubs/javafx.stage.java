@@ -3,7 +3,10 @@ package javafx.stage;
 import java.io.File;
 import javafx.collections.ObservableList;
 import javafx.collections.ObservableMap;
+import javafx.event.Event;
+import javafx.event.EventHandler;
 import javafx.event.EventTarget;
+import javafx.event.EventType;
 import javafx.geometry.Rectangle2D;
 import javafx.scene.Scene;
 
@@ -19,6 +22,8 @@ public class Window implements EventTarget {
     public final native ObservableMap<Object, Object> getProperties();
     public final native void setX(double value);
     public final native void setY(double value);
+    public final native <T extends Event> void addEventFilter(EventType<T> type, EventHandler<? super T> handler);
+    public final native <T extends Event> void removeEventFilter(EventType<T> type, EventHandler<? super T> handler);
 }
 
 public enum Modality {
@@ -36,6 +41,7 @@ public class Stage extends Window {
     public final native void show();
     public native void close();
     public final native Window getOwner();
+    public final native Modality getModality();
     public final native boolean isIconified();
 }
 
