@@ -1,6 +1,9 @@
 """The hook in real QuPath windows: what it costs them, how late a view comes, ten thousand labels.
 
-    python benchmarks/hook.py [QUPATH ...]       folders; those of QPGAZE_QUPATH_DIRS where none
+    python benchmarks/hook.py [--only put,pan] [QUPATH ...]
+
+Folders of QuPaths; those of QPGAZE_QUPATH_DIRS where none are named. Parts: startup, pan, latency,
+gaze, put, floor.
 
 Needs Xvfb, xdotool and xprop. Each figure is printed with its limit and their ratio (below 1 is
 within). Loads of the computer are printed, too: on a busy one the times of QuPath's own painting
@@ -9,27 +12,51 @@ are part of what is measured.
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
+import math
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
 import numpy as np
 import shapely
+from hook_scripts import (
+    CHANGE,
+    COLLECT,
+    CPU,
+    FX_CPU,
+    FX_USE,
+    GAPS,
+    NO_GAPS,
+    NO_PAN,
+    OWN_FEWER,
+    OWN_ONE,
+    OWN_PUT,
+    OWN_REMOVE,
+    PAN,
+    PULSES,
+    REPAINT,
+)
 
 from qpgaze.bridge.geojson import to_geojson
 from qpgaze.model import SlideObject
+from qpgaze.recording.live_gaze import PERIOD_S
 from qpgaze.wire import WireClient, connect
 
 DRIVER = Path(__file__).resolve().parent.parent / "tests" / "hook" / "driver.py"
 LABELS = 10_000
 PAN_S = 20.0
-WARM_S = 40.0
+PARTS = ("startup", "pan", "latency", "gaze", "put", "floor")
+PUTS = 3
+GAZE_S = 10.0
+WARM_S = 25.0
 """A session lasts for an hour: what is measured is not Java's first minute."""
 CHANGES = 200
 STARTS = 2
@@ -37,87 +64,12 @@ STARTS = 2
 LIMITS = {
     "startup_fx_ms": 200.0,
     "pulse_cpu_ms": 1.0,
+    "pulse_mean_ms": 1.0,
     "latency_p95_ms": 35.0,
     "share_of_a_core": 0.03,
     "put_s": 3.0,
     "put_longest_gap_ms": 100.0,
 }
-
-FX_CPU = """
-def bean = java.lang.management.ManagementFactory.getThreadMXBean()
-return bean.getThreadCpuTime(Thread.currentThread().getId()) / 1e6
-"""
-PAN = """
-def t = new javafx.animation.AnimationTimer() {
-  int n = 0
-  void handle(long now) {
-    n++
-    viewer.setCenterPixelLocation(1300 + 300 * Math.sin(n / 30d), 950 + 200 * Math.cos(n / 30d))
-  }
-}
-t.start()
-gui.getStage().getProperties().put("bench.pan", t)
-"""
-NO_PAN = 'gui.getStage().getProperties().remove("bench.pan").stop()'
-GAPS = """
-def gaps = [last: 0L, worst: 0L] as java.util.concurrent.ConcurrentHashMap
-def t = new javafx.animation.AnimationTimer() {
-  void handle(long pulse) {
-    long now = System.nanoTime()
-    if (gaps.last > 0) gaps.worst = Math.max(gaps.worst as long, now - (gaps.last as long))
-    gaps.last = now
-  }
-}
-t.start()
-gui.getStage().getProperties().put("bench.gaps", [gaps, t])
-"""
-NO_GAPS = """
-def (gaps, t) = gui.getStage().getProperties().remove("bench.gaps")
-t.stop()
-return gaps.worst / 1e6
-"""
-OWN_PUT = """
-def hierarchy = viewer.getHierarchy()
-def labels = hierarchy.getAnnotationObjects() as List
-hierarchy.removeObjects(labels, true)
-Thread.start { sleep(3000); hierarchy.addObjects(labels) }
-return labels.size()
-"""
-CPU = """
-def bean = java.lang.management.ManagementFactory.getThreadMXBean()
-long own = 0
-for (t in Thread.getAllStackTraces().keySet())
-  if (t.getName().startsWith("qpgaze")) own += bean.getThreadCpuTime(t.getId())
-def all = java.lang.management.ManagementFactory.getOperatingSystemMXBean().getProcessCpuTime()
-return [own / 1e6, all / 1e6, System.nanoTime() / 1e6]
-"""
-PULSES = """
-def bean = java.lang.management.ManagementFactory.getThreadMXBean()
-long spent = 0
-for (int n = 0; n < 600; n++) {
-  viewer.setCenterPixelLocation(900 + n % 300, 900)
-  if (n == 300) spent = 0 // warm by now
-  long began = bean.getCurrentThreadCpuTime()
-  hook.watch.handle(0L)
-  spent += bean.getCurrentThreadCpuTime() - began
-}
-return spent / 300 / 1e6
-"""
-CHANGE = """
-def said = java.util.Collections.synchronizedList([])
-gui.getStage().getProperties().put("bench.changes", said)
-Thread.startDaemon {
-  def rng = new Random(6)
-  for (int n = 0; n < COUNT; n++) {
-    sleep(60 + rng.nextInt(60))
-    double x = 800 + n
-    javafx.application.Platform.runLater {
-      said << [x, System.nanoTime().intdiv(1000L)]
-      viewer.setCenterPixelLocation(x, 900)
-    }
-  }
-}
-"""
 
 
 def load_driver() -> Any:
@@ -216,11 +168,45 @@ def panning(window: Any, folders: tuple[Path, ...]) -> dict[str, float]:
     }
 
 
-def put_labels(window: Any, client: WireClient) -> dict[str, float]:
-    """Put ten thousand labels into the open image; return how long the window stood still."""
+def gaze(window: Any, client: WireClient) -> dict[str, float]:
+    """Return what the gaze over a slide costs QuPath's own thread, fed as the recorder feeds it."""
+    window.ask("viewer.setDownsampleFactor(1); viewer.setCenterPixelLocation(999, 900)")
+    seen = client.take(2.0)
+    name = next(one.message["state"]["viewer"] for one in seen if "state" in one.message)
+
+    def use(shown: bool) -> tuple[float, float, float]:
+        cpu0, pulses0, t0 = json.loads(window.ask(FX_USE))
+        shows = int(GAZE_S / PERIOD_S)
+        began = time.perf_counter()
+        for n in range(shows):
+            place = (999 + 100 * math.sin(n / 9), 900 + 100 * math.cos(n / 7))
+            if shown:
+                client.show_gaze(name, place, radius_image_px=40.0)
+            time.sleep(max(0.0, began + (n + 1) * PERIOD_S - time.perf_counter()))
+        cpu1, pulses1, t1 = json.loads(window.ask(FX_USE))
+        cpu_ms = cpu1 - cpu0
+        return cpu_ms / (t1 - t0), cpu_ms / max(pulses1 - pulses0, 1), cpu_ms / shows
+
+    window.ask("hook.overlays.gazeShown = true")
+    use(True)  # warm
+    shown = use(True)
+    window.ask("hook.overlays.gazeShown = false")
+    hidden = use(False)
+    return {
+        "still_fx_share": hidden[0],
+        "still_fx_ms_a_pulse": hidden[1],
+        "gaze_fx_share": shown[0],
+        "gaze_fx_ms_a_pulse": shown[1],
+        "gaze_ms_a_show": shown[2] - hidden[2],
+        "gaze_share_of_a_core": shown[0] - hidden[0],
+    }
+
+
+def ten_thousand() -> list[dict[str, Any]]:
+    """Return labels as small as a nucleus, all over the slide."""
     rng = np.random.default_rng(6)
     at = rng.uniform((50, 50), (2500, 1800), (LABELS, 2))
-    made = to_geojson(
+    made: list[dict[str, Any]] = to_geojson(
         [
             SlideObject(
                 uuid5(UUID(int=6), str(n)),
@@ -234,37 +220,71 @@ def put_labels(window: Any, client: WireClient) -> dict[str, float]:
         ],
         {"Pearl": 0xFF0000},
     )["features"]
+    return made
+
+
+def longest_gap(window: Any, work: Callable[[], object]) -> float:
+    """Return the longest time without a pulse while something is done, milliseconds."""
+    window.ask(GAPS)
+    time.sleep(0.5)
+    work()
+    time.sleep(2)
+    return float(window.ask(NO_GAPS))
+
+
+def put_labels(window: Any, client: WireClient) -> dict[str, float]:
+    """Put ten thousand labels into the open image; return how long the window stood still."""
+    window.ask("viewer.setDownsampleFactor(1); viewer.setCenterPixelLocation(999, 900)")
+    made = ten_thousand()
     (image,) = client.images()
-    window.ask(GAPS)
-    time.sleep(3)
-    idle = float(window.ask(NO_GAPS))
-    window.ask(GAPS)
-    began = time.perf_counter()
-    answer = client.change_objects(image["key"], put=made)
-    spent = time.perf_counter() - began
-    time.sleep(2)
-    worst = float(window.ask(NO_GAPS))
-    if answer["put"] != LABELS:
-        raise SystemExit(f"only {answer['put']} labels came in")
-    # The peer: a script that gives QuPath the same objects, made already, in one call of its own.
-    window.ask(OWN_PUT)
-    time.sleep(2)
-    window.ask(GAPS)
-    time.sleep(4)
-    own = float(window.ask(NO_GAPS))
+    spent, gaps = [], []
+
+    def put() -> None:
+        began = time.perf_counter()
+        answer = client.change_objects(image["key"], put=made, wait_s=60)
+        spent.append(time.perf_counter() - began)
+        if answer["put"] != LABELS:
+            raise SystemExit(f"only {answer['put']} labels came in")
+
+    for number in range(PUTS):
+        if number:
+            client.change_objects(image["key"], remove=[one["id"] for one in made], wait_s=60)
+            time.sleep(2)
+        gaps.append(longest_gap(window, put))
     return {
-        "put_s": spent,
-        "put_longest_gap_ms": worst,
-        "own_put_longest_gap_ms": own,
-        "idle_longest_gap_ms": idle,
+        "put_s": spent[0],
+        "put_median_s": float(np.median(spent)),
+        "put_longest_gap_ms": float(np.median(gaps)),
+        "put_first_gap_ms": gaps[0],
     }
 
 
-def measure(driver: Any, folder: Path) -> dict[str, float]:
+def floor(window: Any) -> dict[str, float]:
+    """Return how long QuPath itself stands still, with ten thousand labels in it."""
+
+    def median(ask: str, before: str = "") -> float:
+        found = []
+        for _ in range(PUTS):
+            if before:
+                window.ask(before)
+                time.sleep(2)
+            found.append(longest_gap(window, lambda: window.ask(ask)))
+        return float(np.median(found))
+
+    return {
+        "idle_longest_gap_ms": longest_gap(window, lambda: None),
+        "repaint_gap_ms": median(REPAINT),
+        "collect_gap_ms": median(COLLECT),
+        "own_put_gap_ms": median(OWN_PUT, OWN_REMOVE),
+        "own_one_gap_ms": median(OWN_ONE, OWN_FEWER),
+    }
+
+
+def measure(driver: Any, folder: Path, parts: Collection[str]) -> dict[str, float]:
     """Measure one QuPath."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         at = Path(name)
-        found = startup(driver, folder, at)
+        found = startup(driver, folder, at) if "startup" in parts else {}
         place = at / "window"
         place.mkdir()
         driver.make_study(place)
@@ -273,28 +293,42 @@ def measure(driver: Any, folder: Path) -> dict[str, float]:
             window.wait()
             window.ask("gui.openImageEntry(gui.getProject().getImageList()[1])")
             time.sleep(3)
-            found |= panning(window, window.folders)
+            if "pan" in parts:
+                found |= panning(window, window.folders)
             with connect(name="recorder", folders=window.folders, wait_s=60) as client:
                 client.subscribe(viewer=True, events=True, images=True)
                 time.sleep(1)
-                found |= latency(window, client)
-                found |= put_labels(window, client)
+                if "latency" in parts:
+                    found |= latency(window, client)
+                if "gaze" in parts:
+                    found |= gaze(window, client)
+                if "put" in parts or "floor" in parts:
+                    found |= put_labels(window, client)
+                if "floor" in parts:
+                    found |= floor(window)
         finally:
             window.close()
         return found
 
 
 def main() -> None:
-    named = sys.argv[1:] or os.environ.get("QPGAZE_QUPATH_DIRS", "").split(os.pathsep)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("qupath", nargs="*", help="folder of a QuPath")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
+    given = parser.parse_args()
+    parts = set(given.only.split(","))
+    if parts - set(PARTS):
+        raise SystemExit(f"--only: parts are {', '.join(PARTS)}")
+    named = given.qupath or os.environ.get("QPGAZE_QUPATH_DIRS", "").split(os.pathsep)
     folders = [Path(one) for one in named if one]
     if not folders:
         raise SystemExit("Name the folder of a QuPath, or set QPGAZE_QUPATH_DIRS.")
     driver = load_driver()
     for folder in folders:
         before = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-        found = measure(driver, folder)
+        found = measure(driver, folder, parts)
         after = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-        ratios = {k: round(found[k] / limit, 2) for k, limit in LIMITS.items()}
+        ratios = {k: round(found[k] / limit, 2) for k, limit in LIMITS.items() if k in found}
         said = {
             "qupath": folder.name,
             "load_before_after": [round(before, 1), round(after, 1)],
