@@ -307,7 +307,12 @@ class Window:
 
     def quit(self) -> None:
         """Have QuPath end by itself, as a person would, and take the screen away."""
-        self.ask("javafx.application.Platform.runLater { gui.sendQuitRequest() }")
+        self.ask(
+            "javafx.application.Platform.runLater {\n"
+            "  if (gui.metaClass.respondsTo(gui, 'sendQuitRequest')) gui.sendQuitRequest()\n"
+            "  else gui.getStage().fireEvent(new javafx.stage.WindowEvent(gui.getStage(), "
+            "javafx.stage.WindowEvent.WINDOW_CLOSE_REQUEST)) }"  # QuPath 0.4
+        )
         try:
             assert self.qupath.wait(60) == 0
         finally:

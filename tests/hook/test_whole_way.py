@@ -21,6 +21,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 import shapely
+from PIL import Image
 from qpgaze_hook_driver import Window, on_slide
 from shapely.geometry.base import BaseGeometry
 
@@ -30,6 +31,7 @@ from qpgaze.recording import SimulatedSource, record
 from qpgaze.resources import groovy_dir
 from qpgaze.session import Session, open_session
 from qpgaze.simulate import ReaderSettings, Reading, TrackerSettings, simulate_reading
+from qpgaze.slides import open_slide
 from qpgaze.viewing import Display, ImageIdentity, Rect, ViewerState
 from qpgaze.wire import connect
 from qpgaze.wire.channel import now_us
@@ -47,8 +49,18 @@ is looked at, while the simulated eye still searches: 4 s and more before that. 
 come late by as much, and still each object is looked at through the view that was simulated."""
 FOUND_IOU = 0.5
 """From here on the README counts an object as found. Through the simulated view itself the boxes
-of this eye have 0.73 and more (seeds 7 - 9, viewers of either size); through QuPath's, which is the
+of this eye have 0.67 and more (seeds 7 - 9, viewers of either size); through QuPath's, which is the
 same while a key is held, only what was looked at as the key went down or up can differ."""
+
+
+EDITOR = (
+    "javafx.stage.Window.getWindows().find { it instanceof javafx.stage.Stage && "
+    "it.getTitle()?.contains('Script') }"
+)
+SAVE_OFFERED = (
+    "return javafx.stage.Window.getWindows().any { it.getScene().getRoot().lookupAll('.button')"
+    ".any { b -> b instanceof javafx.scene.control.Button && b.getText() == 'Save' } }"
+)
 
 
 def simulated(case: SampleCase, box: Rect) -> Reading:
@@ -81,8 +93,6 @@ def simulated(case: SampleCase, box: Rect) -> Reading:
 
 
 def size_px(case: SampleCase) -> tuple[int, int]:
-    from qpgaze.slides import open_slide
-
     with open_slide(case.slide_path) as slide:
         return slide.width_px, slide.height_px
 
@@ -172,7 +182,7 @@ def install_by_drop(window: Window, home: Path) -> None:
         "  new qupath.lib.gui.viewer.DragDropImportListener(gui)"
         f".handleFileDrop(viewer, [new File({script})]) }}"
     )
-    window.until("return javafx.stage.Window.getWindows().size()", "2")
+    window.until(f"return {EDITOR} != null", "true")
     window.frameless()
     window.hands("windowmove", window.number("Script"), 330, 120)
     time.sleep(1)
@@ -185,7 +195,7 @@ def install_by_drop(window: Window, home: Path) -> None:
     # The site's own start-up script goes on running before ours.
     before = Path(said["startup_before"])
     assert before.read_bytes() == Path(__file__).with_name("probe.groovy").read_bytes()
-    window.ask("javafx.stage.Window.getWindows()[1].hide()")
+    window.ask(f"{EDITOR}.hide()")
 
 
 def record_by_menu(window: Window, case: SampleCase) -> tuple[Reading, Path]:
@@ -212,13 +222,25 @@ def record_by_menu(window: Window, case: SampleCase) -> tuple[Reading, Path]:
     return reading, session
 
 
+def plain_copy(case: SampleCase, to: Path) -> Path:
+    """The slide's pixels as a plain picture, which says how large they are."""
+    per_inch = 25_400 / case.pixel_size_um
+    with open_slide(case.slide_path) as slide:
+        pixels = slide.read(0, 0, slide.width_px, slide.height_px)
+    Image.fromarray(pixels).save(to, dpi=(per_inch, per_inch))
+    return to
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A project with a real slide of the sample, classes, and a program to be found."""
+def place(qupath_folder: Path, tmp_path: Path) -> Path:
+    """A project with a real slide of the sample."""
     case = load_sample()[0]
-    shutil.copy(case.slide_path, tmp_path / "slide.svs")
+    slide = tmp_path / "slide.svs"
+    shutil.copy(case.slide_path, slide)
+    if qupath_folder.name.startswith("QuPath-0.4"):  # brings no OpenSlide of its own under Linux
+        slide = plain_copy(case, tmp_path / "slide.tif")
     with create_project(tmp_path / "study", backend="embedded") as made:
-        made.add_image(tmp_path / "slide.svs")
+        made.add_image(slide)
         made.commit()
     return tmp_path
 
@@ -236,7 +258,7 @@ def test_from_the_drop_to_the_review(qupath_folder: Path, place: Path) -> None:
         (home / "qpgaze" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
         install_by_drop(window, home)
         reading, session = record_by_menu(window, case)
-        window.until("return javafx.stage.Window.getWindows().size()", "2", wait_s=120)
+        window.until(SAVE_OFFERED, "true", wait_s=120)
         window.frameless()
         window.picture("stopped")
         window.click(*window.text_at("Save"))
