@@ -259,9 +259,19 @@ class Window:
         self.click(*self.text_at(names[0]))
         for name in names[1:]:
             time.sleep(0.5)
+            until = time.monotonic() + 20
+            while time.monotonic() < until and not self._stands(name):
+                time.sleep(0.3)  # a busy QuPath opens its menus late
             x, y = self.text_at(name)
             self.hands("mousemove", round(x), round(y))
         self.hands("sleep", 0.3, "click", 1)
+
+    def _stands(self, text: str) -> bool:
+        try:
+            self.text_at(text)
+        except AssertionError:
+            return False
+        return True
 
     def number(self, title: str = "QuPath") -> str:
         """What the X server calls the window of this title."""
