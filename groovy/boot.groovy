@@ -28,9 +28,10 @@ try {
 } catch (Throwable e) {
     LoggerFactory.getLogger("qpgaze").error("The qpgaze hook does not start", e)
     def why = e instanceof java.lang.reflect.InvocationTargetException ? e.getCause() : e
+    def words = (why.getMessage() ?: why.toString()).replaceFirst('[.]$', '')
     say(why instanceof MultipleCompilationErrorsException || why instanceof LinkageError ?
         "qpgaze does not work with this version of QuPath: a newer qpgaze may. QuPath itself is as it always is." :
-        "qpgaze did not start: ${why.getMessage() ?: why}. QuPath itself is as it always is.")
+        "qpgaze did not start: ${words}. QuPath itself is as it always is.")
 }
 
 /* The class of notices moved between QuPath 0.4 and 0.5. */

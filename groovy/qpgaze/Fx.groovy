@@ -26,6 +26,13 @@ final class Fx {
         return awaited({ Platform.runLater(it) } as Consumer<Runnable>, work, WAIT_S * 1000L)
     }
 
+    /** The same, however long QuPath is at something else, as it may be at its start; for a thread nobody waits for. */
+    static <T> T callPatiently(Callable<T> work) {
+        if (Platform.isFxApplicationThread())
+            return work.call()
+        return awaited({ Platform.runLater(it) } as Consumer<Runnable>, work, Long.MAX_VALUE)
+    }
+
     /**
      * The same on whatever thread `post` hands it to. Only what has not begun in time is given up: what has,
      * such as the saving of a large image, is waited for, so that nobody is told the contrary of what is done.

@@ -50,13 +50,13 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
     static Hook install(QuPathGUI qupath, Path home) {
         def properties = qupath.getStage().getProperties()
         def hook = new Hook(qupath, home)
-        Fx.call {
+        Fx.callPatiently {
             def before = properties.remove(PROPERTY)
             if (before instanceof AutoCloseable)
                 Troubles.attempt("closing the hook before") { before.close() }
         }
         hook.start()
-        Fx.call {
+        Fx.callPatiently {
             hook.menu.install()
             properties.put(PROPERTY, hook)
         }
@@ -74,7 +74,7 @@ final class Hook implements WireHandler, Images.Listener, Keys.Sink, Sessions.Li
         overlays = new Overlays(images)
         overlays.gazeShown = settings.flag("show_gaze", false)
         overlays.labelsShown = settings.flag("show_labels", true)
-        keyLogic = new KeyLogic(Fx.call { classes() }, settings.keys)
+        keyLogic = new KeyLogic(Fx.callPatiently { classes() }, settings.keys)
         keys = new Keys(keyLogic, this)
         sessions = new Sessions(this)
         // Its end is told to what is made after it.

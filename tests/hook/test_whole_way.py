@@ -53,6 +53,8 @@ of this eye have 0.67 and more (seeds 7 - 9, viewers of either size); through Qu
 same while a key is held, only what was looked at as the key went down or up can differ."""
 
 
+MEMORY = ("-Xmx2g",)
+"""QuPath 0.4 reads the plain picture of the slide as a whole."""
 EDITOR = (
     "javafx.stage.Window.getWindows().find { it instanceof javafx.stage.Stage && "
     "it.getTitle()?.contains('Script') }"
@@ -249,7 +251,7 @@ def test_from_the_drop_to_the_review(qupath_folder: Path, place: Path) -> None:
     case = load_sample()[0]
     # The program is where an installer puts it.
     where = {"PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]}
-    window = Window(qupath_folder, place, hook=False, environment=where)
+    window = Window(qupath_folder, place, hook=False, environment=where, options=MEMORY)
     try:
         window.wait(hook=False)
         home = user_folder(window)
@@ -266,7 +268,7 @@ def test_from_the_drop_to_the_review(qupath_folder: Path, place: Path) -> None:
         window.quit()
     finally:
         window.close()
-    again = Window(qupath_folder, place, preferred=True, environment=where)
+    again = Window(qupath_folder, place, preferred=True, environment=where, options=MEMORY)
     try:
         again.wait()
         with connect(name="review", folders=again.folders, wait_s=30) as client:
