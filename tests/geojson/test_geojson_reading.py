@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import math
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -300,6 +301,25 @@ def test_what_cannot_be_mended_is_refused(geometry: Any) -> None:
 
 
 corner = st.tuples(st.integers(0, 12), st.integers(0, 12))
+
+
+def ring_of_a_hundred(*, shuffled: bool) -> dict[str, Any]:
+    """A coil of two turns, which crosses itself once; or its corners in random order."""
+    angles = [math.pi * n / 25 for n in range(100)]
+    corners = [[(9 + n) * math.cos(a), (9 + n) * math.sin(a)] for n, a in enumerate(angles)]
+    if shuffled:
+        random.Random(6).shuffle(corners)
+    return {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
+
+
+def test_a_tangle_is_refused_and_a_coil_mended() -> None:
+    coil, tangle = ring_of_a_hundred(shuffled=False), ring_of_a_hundred(shuffled=True)
+    shapes, refused, mended = read_shapes([coil, tangle])
+    assert shapes[0] is not None
+    assert shapes[0].is_valid
+    assert list(mended) == [0]
+    assert shapes[1] is None
+    assert refused == {1: "crosses itself too often to be mended"}
 
 
 @given(st.lists(st.lists(corner, max_size=9), min_size=1, max_size=3))

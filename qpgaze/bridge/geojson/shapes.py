@@ -25,7 +25,7 @@ _FARTHEST: Final = float(np.finfo(np.float32).max)
 _DEEPEST: Final = 8
 
 _MEETINGS_PER_SIDE: Final = 8
-_MEETINGS: Final = 4000
+_MEETINGS: Final = 2000
 """Sides of a ring whose bounds may meet before it counts as tangled: a line that winds tightly has
 a few a side, corners in random order have a third of all."""
 _SIDES_AT_ONCE: Final = 64
