@@ -52,7 +52,7 @@ def clean(desk: Desk) -> None:
     desk.ask(
         f"{MANAGER}\nwhile (({VIEWERS}).size() > 1) {{\n"
         f"  def v = ({VIEWERS}).last()\n  v.getImageData()?.setChanged(false)\n"
-        f"  m.setActiveViewer(({VIEWERS})[0]); v.resetImageData(); m.removeColumn(v) }}"
+        f"  m.setActiveViewer(({VIEWERS})[0]); v.setImageData(null); m.removeColumn(v) }}"
     )
     for number in (1, 2, 0):
         desk.ask(

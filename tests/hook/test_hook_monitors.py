@@ -250,7 +250,7 @@ def test_a_detached_viewer_on_the_other_monitor(views: Views) -> None:
             "def m = gui.getViewerManager(), v = hook.images.viewers()[1]\n"
             "if (v.getView().getScene() != gui.getStage().getScene()) m.attachViewerToGrid(v)\n"
             "m.setActiveViewer(hook.images.viewers()[0])\n"
-            "v.resetImageData(); m.removeColumn(v)"
+            "v.setImageData(null); m.removeColumn(v)"
         )
         desk.until("return hook.images.viewers().size()", "1")
 
