@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import sys
 import time
@@ -54,6 +55,21 @@ def window(
         yield opened
     finally:
         opened.close()
+
+
+@pytest.fixture
+def mouse_window(qupath_folder: Path, tmp_path: Path) -> Iterator[driver.Window]:
+    """A window of one test's own, whose eye tracker is the mouse."""
+    driver.make_study(tmp_path)
+    (tmp_path / "user" / "qpgaze").mkdir(parents=True)
+    chosen = {"source": "mouse", "classes": ["Pearl", "Tumor"]}
+    (tmp_path / "user" / "qpgaze" / "settings.json").write_text(json.dumps(chosen), "utf-8")
+    window = driver.Window(qupath_folder, tmp_path)
+    try:
+        window.wait()
+        yield window
+    finally:
+        window.close()
 
 
 @pytest.fixture(scope="module")

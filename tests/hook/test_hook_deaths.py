@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from qpgaze_hook_driver import Window, make_study
+from qpgaze_hook_driver import Window
 
 from qpgaze.session import open_session
 
 pytestmark = pytest.mark.qupath
-
-
-@pytest.fixture
-def own(qupath_folder: Path, tmp_path: Path) -> Iterator[Window]:
-    """A window of this test's own, whose eye tracker is the mouse."""
-    make_study(tmp_path)
-    (tmp_path / "user" / "qpgaze").mkdir(parents=True)
-    chosen = {"source": "mouse", "classes": ["Pearl", "Tumor"]}
-    (tmp_path / "user" / "qpgaze" / "settings.json").write_text(json.dumps(chosen), "utf-8")
-    window = Window(qupath_folder, tmp_path)
-    try:
-        window.wait()
-        yield window
-    finally:
-        window.close()
 
 
 def recorder_of(window: Window) -> int:
@@ -79,28 +62,28 @@ def dialog(window: Window) -> str:
     return said
 
 
-def test_recorder_or_qupath_end_in_the_middle(own: Window) -> None:
-    session = start(own)
-    os.kill(recorder_of(own), signal.SIGKILL)
-    own.until("return hook.@sessions.state", "lost")
-    assert "recorder is gone in the middle" in dialog(own)
-    own.focus()
-    own.ask("viewer.setDownsampleFactor(1.25); viewer.setCenterPixelLocation(900, 700)")
+def test_recorder_or_qupath_end_in_the_middle(mouse_window: Window) -> None:
+    session = start(mouse_window)
+    os.kill(recorder_of(mouse_window), signal.SIGKILL)
+    mouse_window.until("return hook.@sessions.state", "lost")
+    assert "recorder is gone in the middle" in dialog(mouse_window)
+    mouse_window.focus()
+    mouse_window.ask("viewer.setDownsampleFactor(1.25); viewer.setCenterPixelLocation(900, 700)")
     time.sleep(3)
-    own.choose("Extensions", "qpgaze", "Stop")
-    said = dialog(own)
+    mouse_window.choose("Extensions", "qpgaze", "Stop")
+    said = dialog(mouse_window)
     assert "2 labels" in said or "closed" in said
-    own.until("return hook.@sessions.state", "idle", wait_s=60)
+    mouse_window.until("return hook.@sessions.state", "idle", wait_s=60)
     # Closed, with the views that QuPath noted after the recorder's end.
     assert (session / "manifest.json").is_file()
     whole = open_session(session)
     assert any(state.downsample == 1.25 for state in whole.viewer_states)
     assert [e.kind for e in whole.events if e.kind == "label"] == ["label"] * 2
 
-    second = start(own)
-    pid = recorder_of(own)
-    own.qupath.kill()
-    own.qupath.wait(30)
+    second = start(mouse_window)
+    pid = recorder_of(mouse_window)
+    mouse_window.qupath.kill()
+    mouse_window.qupath.wait(30)
     until = time.monotonic() + 60
     while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_text():
         assert time.monotonic() < until, "the recorder goes on without QuPath"

@@ -7,12 +7,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
-from qpgaze_hook_driver import Window, make_study
+from qpgaze_hook_driver import Window
 
 from qpgaze.bridge import open_project
 from qpgaze.session import open_session
@@ -23,21 +21,6 @@ pytestmark = pytest.mark.qupath
 QUEUED_LINES = 1024
 """What the hook keeps for a client that does not read (Outbox.groovy)."""
 MOVES_S = 45.0
-
-
-@pytest.fixture
-def own(qupath_folder: Path, tmp_path: Path) -> Iterator[Window]:
-    """A window of this test's own, whose eye tracker is the mouse."""
-    make_study(tmp_path)
-    (tmp_path / "user" / "qpgaze").mkdir(parents=True)
-    chosen = {"source": "mouse", "classes": ["Pearl", "Tumor"]}
-    (tmp_path / "user" / "qpgaze" / "settings.json").write_text(json.dumps(chosen), "utf-8")
-    window = Window(qupath_folder, tmp_path)
-    try:
-        window.wait()
-        yield window
-    finally:
-        window.close()
 
 
 DEAF = "hook.@server.@clients.find { it.name.startsWith('deaf') }"
@@ -121,16 +104,16 @@ def import_one(window: Window, number: int) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_recorder_store_and_one_that_never_reads(own: Window) -> None:
-    own.choose("Extensions", "qpgaze", "Start gaze session")
-    own.until("return hook.@sessions.state", "recording", wait_s=90)
-    (session,) = (own.at / "study" / "qpgaze" / "sessions").glob("*.qpgaze")
-    deaf = Deaf(own)
-    own.until("return hook.clientNames().any { it.startsWith('deaf') }", "true")
-    own.focus()
+def test_recorder_store_and_one_that_never_reads(mouse_window: Window) -> None:
+    mouse_window.choose("Extensions", "qpgaze", "Start gaze session")
+    mouse_window.until("return hook.@sessions.state", "recording", wait_s=90)
+    (session,) = (mouse_window.at / "study" / "qpgaze" / "sessions").glob("*.qpgaze")
+    deaf = Deaf(mouse_window)
+    mouse_window.until("return hook.clientNames().any { it.startsWith('deaf') }", "true")
+    mouse_window.focus()
     # Until it has all that a queue can hold, memory grows by that; from then on it is flat. So as
     # not to wait for it, the queue and the system's buffers are filled with long lines first.
-    own.ask(
+    mouse_window.ask(
         f"def deaf = {DEAF}\n"
         'def text = \'{"type":"event","event":{"t_us":1,"kind":"note","data":{"text":"\' + '
         "'x' * 4000 + '\"}}}\\n'\n"
@@ -138,41 +121,43 @@ def test_recorder_store_and_one_that_never_reads(own: Window) -> None:
         "4000.times { deaf.stream(line, true) }"
     )
     losses = "return hook.@server.losses().find { it.key.startsWith('deaf') }.value"
-    keep_moving(own, 2 * MOVES_S + 60)
-    own.until(f"{losses} > 0", "true", wait_s=60)
-    before, lost = heap_mb(own), int(own.ask(losses))
+    keep_moving(mouse_window, 2 * MOVES_S + 60)
+    mouse_window.until(f"{losses} > 0", "true", wait_s=60)
+    before, lost = heap_mb(mouse_window), int(mouse_window.ask(losses))
     waiting = f"{DEAF}.outbox.@stream.size()"
-    assert int(own.ask(f"return {waiting}")) <= QUEUED_LINES
+    assert int(mouse_window.ask(f"return {waiting}")) <= QUEUED_LINES
     until = time.monotonic() + MOVES_S
     number = 0
     while time.monotonic() < until:
         number += 1
-        import_one(own, number)
-        own.hands("mousemove", 500 + 10 * number, 420, "key", "1")
-    assert int(own.ask(f"return {waiting}")) <= QUEUED_LINES
-    after, more = heap_mb(own), int(own.ask(losses))
+        import_one(mouse_window, number)
+        mouse_window.hands("mousemove", 500 + 10 * number, 420, "key", "1")
+    assert int(mouse_window.ask(f"return {waiting}")) <= QUEUED_LINES
+    after, more = heap_mb(mouse_window), int(mouse_window.ask(losses))
     assert more > lost
     # Objects that were imported, and what QuPath itself keeps of what it painted.
     assert after - before < 25, f"{before:.0f} MB, then {after:.0f} MB"
     names = "viewer.getHierarchy().getAnnotationObjects()*.getName().findAll { it }"
-    assert own.ask(f"return {names}.size()") == str(number)
-    with connect(name="late", folders=own.folders, wait_s=30) as client:
+    assert mouse_window.ask(f"return {names}.size()") == str(number)
+    with connect(name="late", folders=mouse_window.folders, wait_s=30) as client:
         assert client.ping()
-    own.choose("Extensions", "qpgaze", "Stop")
-    own.until("return javafx.stage.Window.getWindows().size()", "2", wait_s=120)
-    own.frameless()
-    own.picture("clients")
-    own.click(*own.text_at("Save"))
-    own.until("return viewer.getImageData().isChanged()", "false")
+    mouse_window.choose("Extensions", "qpgaze", "Stop")
+    mouse_window.until("return javafx.stage.Window.getWindows().size()", "2", wait_s=120)
+    mouse_window.frameless()
+    mouse_window.picture("clients")
+    mouse_window.click(*mouse_window.text_at("Save"))
+    mouse_window.until("return viewer.getImageData().isChanged()", "false")
     whole = open_session(session)
     assert (session / "manifest.json").is_file()
     assert [e.kind for e in whole.events].count("label") == number
     # The recorder lost nothing by its neighbour.
     times = [state.t_us for state in whole.viewer_states]
     gaps = [later - sooner for sooner, later in pairwise(times)]
-    print(f"{own.version}: {number} imports, {more} lines dropped, {before:.0f} -> {after:.0f} MB")
+    print(
+        f"{mouse_window.version}: {number} imports, {more} lines dropped, {before:.0f} -> {after:.0f} MB"
+    )
     assert max(gaps) < 5_000_000
     assert not [e for e in whole.events if "dropped" in str(e.data.get("text", ""))]
     assert deaf.dropped() >= more
-    with open_project(own.at / "study", backend="embedded") as opened:
+    with open_project(mouse_window.at / "study", backend="embedded") as opened:
         assert len(opened.entries[0].objects()) >= number + 1
