@@ -154,7 +154,8 @@ def test_recorder_store_and_one_that_never_reads(mouse_window: Window) -> None:
     times = [state.t_us for state in whole.viewer_states]
     gaps = [later - sooner for sooner, later in pairwise(times)]
     print(
-        f"{mouse_window.version}: {number} imports, {more} lines dropped, {before:.0f} -> {after:.0f} MB"
+        f"{mouse_window.version}: {number} imports, {more} lines dropped, "
+        f"{before:.0f} -> {after:.0f} MB"
     )
     assert max(gaps) < 5_000_000
     assert not [e for e in whole.events if "dropped" in str(e.data.get("text", ""))]
