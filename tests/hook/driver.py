@@ -25,6 +25,7 @@ from PIL import Image
 
 from qpgaze.bridge import create_project
 from qpgaze.bridge.hook_install import install_hook
+from qpgaze.bridge.hook_install_04 import KEPT_FILE, STARTUP_FILE
 from qpgaze.bridge.qupath_scripts import launcher
 from qpgaze.frames import Points, ScreenPx
 from qpgaze.viewing import ViewerState
@@ -118,7 +119,9 @@ class Window:
     def _start_up_file(self, start: list[str], probe: Path, *, hook: bool) -> None:
         """QuPath 0.4 names no script: it runs a file of its user folder, where that is set."""
         user = self.at / "user"
-        shutil.copy(probe, user / "startup.groovy")
+        # The folder may have served a window before: then a script of its own was put aside.
+        (user / KEPT_FILE).unlink(missing_ok=True)
+        shutil.copy(probe, user / STARTUP_FILE)
         if hook:
             install_hook(user, runs_file=True)
         script = self.at / "prefer.groovy"
