@@ -74,8 +74,14 @@ final class Settings {
         Object named = chosen.get("record")
         if (named instanceof List)
             return ((List) named).collect { String.valueOf(it) }
-        return ["record", "--source", source, "--views", "qupath", "--json"] +
+        return ["record", "--source", source, "--views", "qupath", "--json"] + pythonArguments +
             (sessions == null ? [] : ["--sessions", sessions])
+    }
+
+    /** Which Python has the tracker's library, where that is not the one of qpgaze. */
+    List<String> getPythonArguments() {
+        Object named = chosen.get("python")
+        return named instanceof String && named ? ["--python", (String) named] : []
     }
 
     /** Where gaze comes from, as qpgaze record --source names it. */

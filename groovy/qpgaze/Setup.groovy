@@ -75,7 +75,8 @@ final class Setup {
         Say.notice("Look at the points on the eye tracker's monitor. Esc ends it.")
         WireServer.daemon("qpgaze-sitting") {
             try {
-                def answer = hook.recorder.ask([verb, "--source", hook.settings.source], SITTING_S)
+                def answer = hook.recorder.ask([verb, "--source", hook.settings.source] + hook.settings.pythonArguments,
+                    SITTING_S)
                 // 1: measured, and found poor.
                 if (answer.status == 0 || (answer.status == 1 && answer.out))
                     Say.message("qpgaze", LabelReport.plain(withoutTable(answer.out)))
@@ -108,7 +109,7 @@ final class Setup {
     void check() {
         Say.notice("Looking at the set-up ...")
         WireServer.daemon("qpgaze-doctor") {
-            def answer = hook.recorder.ask(["doctor", "--json"], 60)
+            def answer = hook.recorder.ask(["doctor", "--json"] + hook.settings.pythonArguments, 60)
             def checks = (answer.json()?.checks ?: []) as List<Map>
             def text = checks ? checks.collect { sentence(it) }.join("\n") : answer.words
             def own = Troubles.said().collect { "- ${it}" }.join("\n")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qpgaze.cli.output import console, emit_json, json_option
-from qpgaze.cli.source_options import channels_option
+from qpgaze.cli.source_options import channels_option, python_option
 
 if TYPE_CHECKING:
     from qpgaze.recording.validation import ValidationResult
@@ -52,10 +52,12 @@ def screen_options(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="The tracker: tobii, or simulated (for practice).",
 )
+@python_option
 @screen_options
 @json_option
 def calibrate(
     source: str,
+    python: str | None,
     points: str,
     monitor: str | None,
     size_mm: tuple[float, float] | None,
@@ -71,7 +73,7 @@ def calibrate(
     from qpgaze.recording.validation.sitting import calibrate_on_screen
 
     wish = _wish(monitor, size_mm, scale)
-    calibrator = open_calibrator(source)
+    calibrator = open_calibrator(source, python=python)
     try:
         outcome, run = calibrate_on_screen(
             calibrator,
@@ -110,6 +112,7 @@ def calibrate(
     help="Where gaze comes from; simulated: eyes of known error, for practice.",
 )
 @channels_option
+@python_option
 @screen_options
 @json_option
 @click.pass_context
@@ -118,6 +121,7 @@ def validate_gaze(
     session: Path | None,
     source: str,
     channels: tuple[str, ...],
+    python: str | None,
     points: str,
     monitor: str | None,
     size_mm: tuple[float, float] | None,
@@ -137,7 +141,7 @@ def validate_gaze(
     if session is not None:
         _require_closed(session)
     result, last = validate_on_screen(
-        lambda display: open_for_targets(source, display, channels=channels),
+        lambda display: open_for_targets(source, display, channels=channels, python=python),
         points=int(points),
         seed=secrets.randbelow(2**32),
         wish=wish,

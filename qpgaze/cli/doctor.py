@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qpgaze.cli.output import console, emit_json, json_option
+from qpgaze.cli.source_options import python_option
 
 if TYPE_CHECKING:
     from qpgaze.workflows.doctor import Check
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
+@python_option
 @json_option
 @click.pass_context
-def doctor(context: click.Context, folder: Path | None, as_json: bool) -> None:
+def doctor(context: click.Context, folder: Path | None, python: str | None, as_json: bool) -> None:
     """Explain what recording still needs, and how to get it.
 
     Looks at tracker, calibration, QuPath, its hook, and the disk that holds
@@ -26,7 +28,7 @@ def doctor(context: click.Context, folder: Path | None, as_json: bool) -> None:
     """
     from qpgaze.workflows.doctor import examine, to_json
 
-    checks = examine(folder)
+    checks = examine(folder, python=python)
     if as_json:
         emit_json("doctor", dict(to_json(checks)))
     else:

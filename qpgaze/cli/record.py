@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qpgaze.cli.output import JSON_VERSION, console, emit_json, json_option
-from qpgaze.cli.source_options import channels_option
+from qpgaze.cli.source_options import channels_option, python_option
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -45,7 +45,7 @@ WIDTH = 80
     help="Where views and keys come from: QuPath, or the source's own.",
 )
 @click.option("--rate", "rate_hz", type=click.FloatRange(min=1), help="Set the tracker to, Hz.")
-@click.option("--python", metavar="FILE", help="The Python that has the tracker's library.")
+@python_option
 @channels_option
 @click.option(
     "--hook", metavar="PROCESS", help="Which QuPath, where several run: its process number."

@@ -19,3 +19,10 @@ channels_option = click.option(
     help="What an LSL stream's channels hold, in order, where it does not say.",
 )
 """``--channels left_x,left_y,...``, a tuple of names for the verb."""
+
+python_option = click.option(
+    "--python",
+    metavar="FILE",
+    help="The Python that has the tracker's library, where this one has not.",
+)
+"""``--python FILE``, a program or None for the verb."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -21,6 +20,7 @@ import qpgaze
 from qpgaze.bridge.projects.detect_qupath import Found, paquo_or_reason
 from qpgaze.errors import QpgazeError, WireError
 from qpgaze.recording.attached import Attached, attached_trackers
+from qpgaze.recording.libraries import tracker_libraries
 from qpgaze.recording.validation.settings import Settings, load_settings
 from qpgaze.recording.watch import disk_state
 from qpgaze.wire import connect, discovery_folders, find_hooks
@@ -33,12 +33,6 @@ State = Literal["ok", "note", "missing"]
 
 TOBII_GLIBC: Final = (2, 34)
 """What the wheels of tobii-research need on Linux."""
-LIBRARIES: Final = {
-    "tobii_research": ("tobii-research", "Tobii's own library"),
-    "TittaPy_v2": ("TittaPy", "Tobii trackers through TittaPy"),
-    "pylsl": ("pylsl", "Lab Streaming Layer"),
-}
-"""Import name: distribution, and what it is for."""
 _MACHINES: Final = {
     0x3E: "x86_64", 0xB7: "arm64",  # ELF
     0x8664: "x86_64", 0xAA64: "arm64",  # PE
@@ -77,10 +71,11 @@ class Check:
 def examine(
     folder: Path | None = None,
     *,
+    python: str | None = None,
     settings: Path | None = None,
     hooks: tuple[Path, ...] | None = None,
     qupath: Callable[[], Found] = paquo_or_reason,
-    trackers: Callable[[], Attached] = attached_trackers,
+    trackers: Callable[[str | None], Attached] = attached_trackers,
 ) -> tuple[Check, ...]:
     """Look at everything that a recording needs.
 
@@ -88,6 +83,8 @@ def examine(
     ----------
     folder : Path, optional
         Where sessions will go; the current folder where not given.
+    python : str, optional
+        The Python that has the tracker's library; this one where not given.
     settings : Path, optional
         Folder of the settings.
     hooks : tuple of Path, optional
@@ -95,7 +92,7 @@ def examine(
     qupath : callable
         Finds the installed QuPath.
     trackers : callable
-        Finds the attached eye trackers.
+        Finds the attached eye trackers, given that Python.
 
     Returns
     -------
@@ -109,8 +106,8 @@ def examine(
     hook = _try("hook", lambda: _hook(hooks))
     steps: Sequence[tuple[str, Callable[[], Check]]] = (
         ("Python", _python),
-        ("tracker library", _libraries),
-        ("tracker", lambda: _trackers(trackers())),
+        ("tracker library", lambda: _libraries(python)),
+        ("tracker", lambda: _trackers(trackers(python))),
         ("settings", lambda: _settings(remembered)),
         ("monitor", lambda: _monitor(known)),
         ("calibration", lambda: _validation(known)),
@@ -156,17 +153,18 @@ def _machine() -> str:
     return _SAME.get(name, name)
 
 
-def _libraries() -> Check:
-    there = [_version(module) for module in LIBRARIES if importlib.util.find_spec(module)]
+def _libraries(python: str | None) -> Check:
+    where = "" if python is None else f", in {python}"
+    there = tracker_libraries(python)
     if there:
-        return Check("tracker library", "ok", ", ".join(there))
+        return Check("tracker library", "ok", ", ".join(there) + where)
     how = "Tobii: pip install 'qpgaze[tobii]'. LSL: pip install 'qpgaze[lsl]'."
     libc, release = platform.libc_ver()
     if sys.platform == "linux" and libc == "glibc":
         numbers = tuple(int(part) for part in release.split(".")[:2] if part.isdigit())
         if numbers < TOBII_GLIBC:
             how += f" Tobii's needs glibc 2.34; this system has {release}."
-    text = "none. Gazepoint, mouse, simulated and replay need none"
+    text = f"none{where}. Gazepoint, mouse, simulated and replay need none"
     return Check("tracker library", "missing", text, how)
 
 
@@ -175,14 +173,6 @@ def _trackers(attached: Attached) -> Check:
         return Check("tracker", "ok", ", ".join(attached.found))
     how = "An LSL stream, the mouse, a replay and the simulation need none."
     return Check("tracker", "note", " ".join(attached.troubles), how)
-
-
-def _version(module: str) -> str:
-    package, what = LIBRARIES[module]
-    try:
-        return f"{package} {importlib.metadata.version(package)} ({what})"
-    except importlib.metadata.PackageNotFoundError:
-        return f"{package} ({what})"
 
 
 def _settings(remembered: Any) -> Check:

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import struct
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 
 from qpgaze.bridge.projects.detect_qupath import Found
 from qpgaze.cli.app import run
+from qpgaze.recording import libraries
 from qpgaze.recording.attached import Attached, attached_trackers
 from qpgaze.recording.validation.settings import LastValidation, Settings, save_settings
 from qpgaze.wire import StandIn
@@ -33,13 +35,19 @@ def nothing() -> Found:
     return Found(None, "", False, "no QuPath was found")
 
 
-def look(tmp_path: Path, qupath: object = nothing, attached: Attached = NONE) -> dict[str, Check]:
+def look(
+    tmp_path: Path,
+    qupath: object = nothing,
+    attached: Attached = NONE,
+    python: str | None = None,
+) -> dict[str, Check]:
     checks = examine(
         tmp_path,
+        python=python,
         settings=tmp_path / "settings",
         hooks=(tmp_path / "hooks",),
         qupath=qupath,  # type: ignore[arg-type]
-        trackers=lambda: attached,
+        trackers=lambda _python: attached,
     )
     assert [c.name for c in checks] == NAMES
     return {c.name: c for c in checks}
@@ -57,10 +65,41 @@ def test_a_bare_computer(tmp_path: Path) -> None:
 
 
 def test_no_library_for_trackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_module, "LIBRARIES", {"no_such_module": ("none", "nothing")})
+    monkeypatch.setattr(libraries, "LIBRARIES", {"no_such_module": ("none", "nothing")})
     check = look(tmp_path)["tracker library"]
     assert check.state == "missing"
     assert "pip install 'qpgaze[tobii]'" in check.how
+
+
+def test_the_library_of_another_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_ins = Path(__file__).parent.parent / "recording" / "stand_ins"
+    monkeypatch.setenv("PYTHONPATH", str(stand_ins))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    check = look(tmp_path, python=sys.executable)["tracker library"]
+    assert check.state == "ok"
+    assert check.text.startswith("tobii-research ")
+    assert "(Tobii's own library)" in check.text
+    assert check.text.endswith(f", in {sys.executable}")
+
+
+def test_another_python_that_is_none(tmp_path: Path) -> None:
+    check = look(tmp_path, python=str(tmp_path / "python"))["tracker library"]
+    assert (check.state, check.how) == (
+        "missing",
+        "Name the Python that has the tracker's library.",
+    )
+    assert f"'{tmp_path / 'python'}' does not answer: No such file" in check.text
+
+
+def test_the_trackers_are_asked_through_that_python(tmp_path: Path) -> None:
+    asked: list[str | None] = []
+
+    def trackers(python: str | None) -> Attached:
+        asked.append(python)
+        return NONE
+
+    examine(tmp_path, python="that", hooks=(tmp_path,), qupath=nothing, trackers=trackers)
+    assert asked == ["that"]
 
 
 def test_trackers_that_are_attached_and_none(tmp_path: Path) -> None:
@@ -211,7 +250,7 @@ def test_the_verb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checks = (Check("disk", "missing", "x [b]y[/b] " * 20, "Do so."), Check("port", "ok", "fine"))
-    monkeypatch.setattr(doctor_module, "examine", lambda _folder: checks)
+    monkeypatch.setattr(doctor_module, "examine", lambda _folder, python: checks)
     monkeypatch.setenv("COLUMNS", "80")
     assert run(["doctor", str(tmp_path)]) == 1
     text = capsys.readouterr().out
@@ -222,5 +261,5 @@ def test_the_verb(
     said = json.loads(capsys.readouterr().out)
     assert (said["qpgaze"], said["ready"]) == ("doctor", False)
     assert said["checks"][1] == {"name": "port", "state": "ok", "text": "fine", "how": ""}
-    monkeypatch.setattr(doctor_module, "examine", lambda _folder: checks[1:])
+    monkeypatch.setattr(doctor_module, "examine", lambda _folder, python: checks[1:])
     assert run(["doctor"]) == 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from qpgaze.errors import SessionError, UsageError
+from qpgaze.cli.app import run as run_cli
+from qpgaze.errors import SessionError, SourceError, UsageError
 from qpgaze.recording.validation import (
     CALIBRATION_MARGIN,
     CalibrationOutcome,
@@ -18,6 +20,8 @@ from qpgaze.recording.validation import (
 )
 from qpgaze.recording.validation.calibration import require_success
 from qpgaze.recording.validation.calibrators import SimulatedCalibrator, open_calibrator
+from qpgaze.recording.validation.sources import open_for_targets
+from qpgaze.viewing import Display, Rect
 
 FIVE = target_layout(5, CALIBRATION_MARGIN)
 
@@ -198,6 +202,18 @@ def test_which_trackers_can_be_calibrated_from_here() -> None:
             open_calibrator(spec)
     with pytest.raises(UsageError, match="at least one target"):
         CalibrationRun([], Tracker(), submit=at_once)
+
+
+def test_a_python_that_cannot_be_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = str(tmp_path / "python")
+    assert run_cli(["calibrate", "--python", nowhere]) == 2
+    assert f"The Python '{nowhere}' cannot be started" in capsys.readouterr().err
+    display = Display(Rect(0, 0, 1920, 1080), 528.0, 297.0)
+    source, _ = open_for_targets("tobii", display, python=nowhere)
+    with pytest.raises(SourceError, match="cannot be started"):
+        source.start()
 
 
 def test_the_simulated_tracker_calibrates() -> None:

@@ -107,13 +107,15 @@ class TobiiCalibration:
         self._source.stop()
 
 
-def open_calibrator(spec: str) -> ClosableCalibrator:
+def open_calibrator(spec: str, *, python: str | None = None) -> ClosableCalibrator:
     """Return the calibration of a tracker.
 
     Parameters
     ----------
     spec : str
         ``tobii``, ``tobii:ADDRESS`` or ``simulated``.
+    python : str, optional
+        The Python that has the tracker's library; this one where not given.
 
     Raises
     ------
@@ -131,7 +133,8 @@ def open_calibrator(spec: str) -> ClosableCalibrator:
 
         # Which place the gaze would have is all one here: none is mapped.
         nowhere = Display(Rect(0.0, 0.0, 1.0, 1.0), 1.0, 1.0)
-        return TobiiCalibration(TobiiSource(LiveSetup(display=nowhere), address or None))
+        setup = LiveSetup(display=nowhere, python=python)
+        return TobiiCalibration(TobiiSource(setup, address or None))
     if kind in ELSEWHERE:
         raise UsageError(ELSEWHERE[kind])
     raise UsageError(f"There is no tracker {spec!r}; expected tobii or simulated.")

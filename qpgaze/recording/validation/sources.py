@@ -14,7 +14,7 @@ from qpgaze.viewing import Display
 
 
 def open_for_targets(
-    spec: str, display: Display, *, channels: tuple[str, ...] = ()
+    spec: str, display: Display, *, channels: tuple[str, ...] = (), python: str | None = None
 ) -> tuple[Source, Callable[[Target], None] | None]:
     """Open a source of gaze for a validation.
 
@@ -26,6 +26,8 @@ def open_for_targets(
     display : Display
     channels : tuple of str
         What the channels of an LSL stream hold, in order, where it does not say so itself.
+    python : str, optional
+        The Python that has the tracker's library; else this one.
 
     Returns
     -------
@@ -50,7 +52,8 @@ def open_for_targets(
     if spec.strip().lower() == "mouse":
         raise UsageError("A mouse points where it points: there is nothing to measure.")
     # What QuPath shows is of no interest while the targets cover it.
-    return open_source(spec, LiveSetup(display=display, channels=channels), gaze_only=True), None
+    setup = LiveSetup(display=display, channels=channels, python=python)
+    return open_source(spec, setup, gaze_only=True), None
 
 
 def upright(display: Display) -> Display:

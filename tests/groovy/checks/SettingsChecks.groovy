@@ -42,6 +42,13 @@ class SettingsChecks {
         assert of('{"classes":"A"}').classes == null
     }
 
+    void "another Python is named to all that reach the tracker"() {
+        def found = of('{"python":"C:\\\\Python310\\\\python.exe"}')
+        assert found.pythonArguments == ["--python", "C:\\Python310\\python.exe"]
+        assert found.recordArguments.join(" ").contains("--json --python C:\\Python310\\python.exe")
+        assert of('{"python":""}').pythonArguments == [] && of(null).pythonArguments == []
+    }
+
     void "a choice is kept beside what was there"() {
         of('{"keys":{"hold":"H"}}').keep("source", "mouse")
         def again = new Settings(home)
