@@ -23,6 +23,11 @@ final class LabelReport {
         return sentences(text) ?: byMenu(text)
     }
 
+    /** Whether by these words the labels are in, and only the note of it could not be written. */
+    static boolean isUnrecorded(String words) {
+        return words.contains("objects themselves are in the project")
+    }
+
     /** What a verb does stands in the menu under another name. */
     private static String byMenu(String text) {
         return text.replaceAll(/(?:,? or give --scale)/, "")
@@ -56,19 +61,16 @@ final class LabelReport {
         return ((image.added ?: 0) as long) + ((image.put_back ?: 0) as long)
     }
 
-    private List<Map> touched(String way) {
-        def entries = images.findAll { count(it) > 0 && (it.way ?: "file") == way }*.entry as Set
-        return open.findAll { entries.contains(it.image.entry_id) }
-    }
-
-    /** Open images that got labels in their window, and that saving keeps. */
+    /** Open images that have the labels in their window and are not saved, those that got them before included. */
     List<Map> toSave() {
-        return touched("window").findAll { it.changed }
+        def entries = images.findAll { it.way == "window" }*.entry as Set
+        return open.findAll { entries.contains(it.image.entry_id) && it.changed }
     }
 
     /** Open images whose file got labels beneath QuPath: saving would write over them. */
     List<Map> toReload() {
-        return touched("file")
+        def entries = images.findAll { count(it) > 0 && (it.way ?: "file") == "file" }*.entry as Set
+        return open.findAll { entries.contains(it.image.entry_id) }
     }
 
     /** What a person should know; of open images only what is not said or asked here. */

@@ -128,6 +128,8 @@ def dialog(window: Window, button: str, wait_s: float = 120) -> str:
     window.frameless()
     window.picture(f"manners{time.monotonic_ns()}")
     said = window.ask(f"return {STAGES}[0].getScene().getRoot().getContentText()")
+    buttons = window.ask(f"return {STAGES}[0].getScene().getRoot().getButtonTypes()*.getText()")
+    assert button in buttons, f"{buttons}: {said}"
     window.click(*window.text_at(button))
     return said
 
@@ -171,7 +173,7 @@ def test_a_project_that_may_only_be_read(own: Window, disk: Disk) -> None:
 
     disk.read_only(False)
     own.choose("Extensions", "qpgaze", "Put labels into the image")
-    own.until("return viewer.getHierarchy().getAnnotationObjects().size()", "2", wait_s=120)
+    own.until(f"return {STAGES}.size()", "1", wait_s=120)  # they are in, and noted in the ledger
     disk.read_only(True)
     before = disk.bytes()
     dialog(own, "Save")
@@ -224,7 +226,8 @@ def test_a_disk_that_fills_up(own: Window, disk: Disk) -> None:
     record_two(own)
     (session,) = (disk.home / "qpgaze" / "sessions").glob("*.qpgaze")
     disk.fill(40 << 20)
-    own.until("return viewer.getHierarchy().getAnnotationObjects().size()", "2", wait_s=120)
+    own.until(f"return {STAGES}.size()", "1", wait_s=120)
+    assert labels(own) == 2
     assert (session / "manifest.json").is_file()
     disk.fill(0)
     before = disk.bytes()
@@ -257,8 +260,9 @@ def test_a_disk_that_is_full_at_a_stroke(own: Window, disk: Disk) -> None:
     else:
         disk.empty()
         own.choose("Extensions", "qpgaze", "Put labels into the image")
+    # They may have come in before, and only the note of it have failed.
     said = dialog(own, "Save")
-    assert "2 labels are in slide.tif" in said
+    assert "2 labels are in slide.tif" in said or "were put in before" in said
     own.until("return viewer.getImageData().isChanged()", "false")
     assert on_disk(disk) == 2
     assert [e.kind for e in open_session(session).events].count("label") == 2

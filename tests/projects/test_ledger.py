@@ -91,7 +91,8 @@ def test_a_failed_append_leaves_what_was_there(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ledger_module.os, "fsync", full)
-    with pytest.raises(ProjectError, match="will be recognised"):
+    # The hook looks for these words.
+    with pytest.raises(ProjectError, match="objects themselves are in the project"):
         ledger.append(records_of(Operation.ADD, "1", [make_object(2)], time_utc=T0))
     assert ledger.path.read_bytes() == whole
 

@@ -26,7 +26,8 @@ class LabelReportChecks {
         assert one.toSave()*.key == ["k1"]
         assert one.toReload() == [] && one.reloading() == ""
         assert report([image("1", [way: "window"])], [open("1", false)]).toSave() == []
-        assert report([image("1", [way: "window", added: 0])], [open("1")]).toSave() == []
+        // Put in before, and never saved: by a first try that then failed.
+        assert report([image("1", [way: "window", added: 0])], [open("1")]).toSave()*.key == ["k1"]
     }
 
     void "an open image whose file got the labels is never offered to be saved"() {
@@ -54,6 +55,12 @@ class LabelReportChecks {
         assert !one.notes().contains("--")
         assert report([], [], ["Give --fixations."]).notes() == ""
         assert report([], [], ["The session was not closed: the recording was cut, or is still going on."]).notes() == ""
+    }
+
+    void "a write of which only the account failed is no failure of the labels"() {
+        assert LabelReport.isUnrecorded("The ledger x cannot be written: No space left on device. The objects " +
+            "themselves are in the project and will be recognised.")
+        assert !LabelReport.isUnrecorded("The project x may not be written.")
     }
 
     void "an image that this QuPath saved itself and has not open is no other program's"() {
