@@ -18,8 +18,11 @@ if (asked[0] == "set") {
     def file = asked.size() > 1 && asked[1] ? asked[1] as String : null
     if (named)
         PathPrefs.startupScriptProperty().set(file)
-    else
+    else {
         PathPrefs.runStartupScriptProperty().set(file != null)
+        if (file == null) // off is what QuPath takes where nothing stands
+            PathPrefs.getUserPreferences().remove("runStartupScript")
+    }
     PathPrefs.savePreferences()
 }
 def said = [user_path: PathPrefs.userPathProperty().get() ?: "",

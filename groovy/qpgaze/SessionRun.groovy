@@ -188,20 +188,26 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
             return
         }
         if (said == null) {
-            def folder = sessions.folder
+            def folder = sessions.folder == null ? null : Paths.get(sessions.folder)
             sessions.failed()
             if (state == "stopping" && early)
                 Say.notice("The recorder was stopped before it began.")
             else if (stopped && folder != null)
-                notClosed(Paths.get(folder), lastWords ?: "The recorder said nothing.")
+                notClosed(folder, lastWords ?: "The recorder said nothing.")
             else
-                Say.trouble("The recorder ended before the session did (status ${status}).\n\n" +
-                    (lastWords ? LabelReport.plain(lastWords) : "It said nothing."))
+                endedEarly(status, folder, lastWords)
             return
         }
         def asked = status == 0 && (stopped || said.reason == "QuPath's menu")
         def why = asked ? "" : "The recording ended by itself: ${(said.reason as String).replaceFirst(/\.$/, '')}.\n\n"
         putLabels(Paths.get(said.session as String), why)
+    }
+
+    private void endedEarly(int status, Path folder, String words) {
+        last = folder ?: last
+        Say.trouble("The recorder ended before the session did (status ${status}).\n\n" +
+            (words ? LabelReport.plain(words) : "It said nothing.") + (folder == null ? "" :
+            "\n\nThe session is kept in ${folder}: 'Put labels into the image' puts its labels in."))
     }
 
     private void putLabels(Path session, String before) {

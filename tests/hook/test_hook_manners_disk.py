@@ -254,6 +254,8 @@ def test_a_disk_that_is_full_at_a_stroke(own: Window, disk: Disk) -> None:
     disk.fill(0)
     said = dialog(own, "OK")
     assert "the disk is full" in said
+    assert "'Put labels into the image' puts its labels in" in said or "not note it" in said
+    assert session.name in said
     if own.ask("return hook.@sessions.state") != "idle":
         disk.empty()
         own.choose("Extensions", "qpgaze", "Stop")

@@ -84,7 +84,9 @@ def works(window: Window, since: int = 0) -> None:
             time.sleep(0.2)
     log = (window.at / "log").read_text()[since:]
     assert "Uncaught exception" not in log
-    assert "[ERROR]" not in log, log[log.index("[ERROR]") :][:2000]
+    # A QuPath that was built without OpenSlide says so once.
+    errors = [line for line in log.splitlines() if "[ERROR]" in line and "Openslide" not in line]
+    assert not errors
 
 
 def test_an_image_that_is_closed_in_the_middle(own: Window) -> None:
@@ -161,7 +163,12 @@ SABOTAGE = {
         "layer.labels = [x: shown.class.getConstructors()[0].newInstance(null, null, 'sabotage')]\n"
         "viewer.repaint()"
     ),
-    "viewers": "hook.@images.setNamer { throw new IllegalStateException('sabotage') }",
+    "viewers": (
+        "def type = hook.@images.class.getDeclaredClasses().find { it.simpleName == 'Namer' }\n"
+        "def fails = { proxy, method, given -> throw new IllegalStateException('sabotage') }\n"
+        "hook.@images.setNamer(java.lang.reflect.Proxy.newProxyInstance(type.getClassLoader(),\n"
+        "    [type] as Class[], fails as java.lang.reflect.InvocationHandler))"
+    ),
 }
 """Parts of the hook, and what makes each fail whenever it is used."""
 
