@@ -134,6 +134,8 @@ def test_objects_come_and_go_whole(window: Window, client: WireClient) -> None:
     with pytest.raises(WireError) as closed:
         client.save("no such")
     assert closed.value.code == "no_image"
+    client.change_objects(key, remove=[two.id])
+    client.save(key)
 
 
 def listening(window: Window) -> list[str]:
