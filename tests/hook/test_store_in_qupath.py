@@ -38,14 +38,16 @@ def item(number: int, **changes: object) -> SlideObject:
 
 @pytest.fixture
 def study(window: driver.Window, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The window's project; what a test leaves in its image goes."""
+    """The window's project, its image empty and saved; what a test leaves in it goes."""
     monkeypatch.setattr("qpgaze.wire.discovery.discovery_folders", lambda: window.folders)
-    yield window.at / "study"
-    window.ask(
+    empty = (
         "def data = viewer.getImageData(); data.getHierarchy().clearAll()\n"
         "gui.getAvailablePathClasses().removeIf { it.toString() == 'Store pearl' }\n"
         "gui.getProject().getEntry(data).saveImageData(data)"
     )
+    window.ask(empty)
+    yield window.at / "study"
+    window.ask(empty)
 
 
 def in_window(window: driver.Window) -> set[str]:
