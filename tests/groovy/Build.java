@@ -45,6 +45,7 @@ public class Build {
 
     /** Calls that some QuPaths lack, and that the hook asks for before it makes them. */
     static final Set<String> LATER = Set.of(
+        "qupath.lib.gui.prefs.PathPrefs#getUserPreferences()",
         "qupath.lib.gui.prefs.PathPrefs#runStartupScriptProperty()",
         "qupath.lib.gui.prefs.PathPrefs#startupScriptProperty()",
         "qupath.lib.objects.PathObject#getMetadata()");

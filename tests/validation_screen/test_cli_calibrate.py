@@ -80,8 +80,8 @@ def screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 
     monkeypatch.setattr(window.StageWindow, "show", show)
 
-    def opened(spec: str, display: Any, *, channels: tuple[str, ...]) -> Any:
-        reader["channels"] = channels
+    def opened(spec: str, display: Any, *, channels: tuple[str, ...], python: str | None) -> Any:
+        reader["channels"], reader["python"] = channels, python
         eyes = SimulatedEyes(sources.upright(display), **{"sd_deg": 0.05, **reader["eyes"]})
         return eyes, eyes.look_at
 
@@ -104,12 +104,14 @@ def test_validate_gaze_says_and_remembers(
     assert remembered.validation.data["accuracy_deg"] == pytest.approx(0.43, abs=0.02)
 
 
-def test_channels_of_a_stream_can_be_named(screen: dict[str, Any]) -> None:
+def test_channels_of_a_stream_and_another_python_can_be_named(screen: dict[str, Any]) -> None:
     line = ["validate-gaze", "--source", "lsl:eyes"]
-    assert run([*line, "--channels", "left_x, left_y,right_x,right_y"]) == 0
+    more = ["--channels", "left_x, left_y,right_x,right_y", "--python", "that"]
+    assert run([*line, *more]) == 0
     assert screen["channels"] == ("left_x", "left_y", "right_x", "right_y")
+    assert screen["python"] == "that"
     assert run(line) == 0
-    assert screen["channels"] == ()
+    assert (screen["channels"], screen["python"]) == ((), None)
 
 
 def test_practice_is_not_taken_for_the_tracker(
@@ -193,7 +195,7 @@ def test_calibrate_with_the_simulated_tracker(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     quick = calibrators.SimulatedCalibrator(collect_s=0.0)
-    monkeypatch.setattr(calibrators, "open_calibrator", lambda _: quick)
+    monkeypatch.setattr(calibrators, "open_calibrator", lambda _, python: quick)
     assert run(["calibrate", "--source", "simulated"]) == 0
     assert capsys.readouterr().out.startswith("The simulated tracker is calibrated.")
     assert run(["calibrate", "--source", "simulated", "--points", "9", "--json"]) == 0
@@ -217,7 +219,7 @@ def test_calibrate_says_why_not(
     assert "Gazepoint Control" in capsys.readouterr().err
     refuses = calibrators.SimulatedCalibrator(collect_s=0.0)
     monkeypatch.setattr(refuses, "compute", lambda: CalibrationOutcome(False, "too little data"))
-    monkeypatch.setattr(calibrators, "open_calibrator", lambda _: refuses)
+    monkeypatch.setattr(calibrators, "open_calibrator", lambda _, python: refuses)
     assert run(["calibrate", "--source", "simulated"]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "could not compute a calibration: too little data" in said
