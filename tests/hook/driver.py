@@ -141,6 +141,8 @@ class Window:
             return
         while time.monotonic() < until and self.qupath.poll() is None:
             if self.folders[0].is_dir() and any(self.folders[0].glob("hook-*.json")):
+                # It listens a moment before its menu is up, on a busy computer several.
+                self.until("return hook != null", "true", wait_s=60)
                 self.place()
                 return
             if "[ERROR] qpgaze" in (self.at / "log").read_text():
