@@ -63,13 +63,16 @@ final class LabelReport {
 
     /** Open images that have the labels in their window and are not saved, those that got them before included. */
     List<Map> toSave() {
-        def entries = images.findAll { it.way == "window" }*.entry as Set
-        return open.findAll { entries.contains(it.image.entry_id) && it.changed }
+        return openOf(images.findAll { it.way == "window" }).findAll { it.changed }
     }
 
     /** Open images whose file got labels beneath QuPath: saving would write over them. */
     List<Map> toReload() {
-        def entries = images.findAll { count(it) > 0 && (it.way ?: "file") == "file" }*.entry as Set
+        return openOf(images.findAll { count(it) > 0 && (it.way ?: "file") == "file" })
+    }
+
+    private List<Map> openOf(List<Map> reported) {
+        def entries = reported*.entry as Set
         return open.findAll { entries.contains(it.image.entry_id) }
     }
 

@@ -73,21 +73,24 @@ final class LabelsIn {
                     "--no-save-open", "--json"]
         def answer = recorder.ask(putBack ? line + "--put-back" : line, WAIT_S)
         def report = answer.status == 0 ? answer.json() : null
-        if (report == null && LabelReport.isUnrecorded(answer.words)) {
-            overlays.clearLabels()
-            Say.trouble("${before}The labels are in the images, but qpgaze could not note it.\n\n" +
-                "${LabelReport.plain(answer.words)}\n\nOnce that is mended, choose 'Put labels into the image': it " +
-                "notes what is in, and offers to save it.")
-            return
-        }
         if (report == null) {
-            Say.trouble("${before}The labels were not put into the images.\n\n${LabelReport.plain(answer.words)}\n\n" +
-                "They are kept in the session ${nameOf(session)}: choose 'Put labels into the image' to try again.")
+            failed(session, before, answer.words)
             return
         }
         Fx.call { images.pulse() }
         overlays.clearLabels()
         tell(session, project, before, new LabelReport(report, images.toWire(), images.savedHere))
+    }
+
+    private void failed(Path session, String before, String words) {
+        def why = LabelReport.plain(words)
+        if (LabelReport.isUnrecorded(words)) {
+            overlays.clearLabels()
+            Say.trouble("${before}The labels are in the images, but qpgaze could not note it.\n\n${why}\n\n" +
+                "Once that is mended, choose 'Put labels into the image': it notes what is in, and offers to save it.")
+        } else
+            Say.trouble("${before}The labels were not put into the images.\n\n${why}\n\n" +
+                "They are kept in the session ${nameOf(session)}: choose 'Put labels into the image' to try again.")
     }
 
     private void tell(Path session, Path project, String before, LabelReport report) {

@@ -188,7 +188,8 @@ final class SessionRun implements Recorder.Ended, AutoCloseable {
             return
         }
         if (said == null) {
-            def folder = sessions.folder == null ? null : Paths.get(sessions.folder)
+            def named = sessions.folder
+            def folder = named == null ? null : Paths.get(named)
             sessions.failed()
             if (state == "stopping" && early)
                 Say.notice("The recorder was stopped before it began.")

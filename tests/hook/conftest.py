@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -42,6 +43,16 @@ def qupath_folder(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
 
 
+@contextmanager
+def _opened(made: driver.Window) -> Iterator[driver.Window]:
+    """A window from when it takes orders; closed at the end, whatever happens."""
+    try:
+        made.wait()
+        yield made
+    finally:
+        made.close()
+
+
 @pytest.fixture(scope="session")
 def window(
     qupath_folder: Path, tmp_path_factory: pytest.TempPathFactory
@@ -49,12 +60,8 @@ def window(
     """A QuPath with the hook, shared: each test leaves it as it found it."""
     at = tmp_path_factory.mktemp("window")
     driver.make_study(at)
-    opened = driver.Window(qupath_folder, at)
-    try:
-        opened.wait()
+    with _opened(driver.Window(qupath_folder, at)) as opened:
         yield opened
-    finally:
-        opened.close()
 
 
 @pytest.fixture
@@ -64,12 +71,8 @@ def mouse_window(qupath_folder: Path, tmp_path: Path) -> Iterator[driver.Window]
     (tmp_path / "user" / "qpgaze").mkdir(parents=True)
     chosen = {"source": "mouse", "classes": ["Pearl", "Tumor"]}
     (tmp_path / "user" / "qpgaze" / "settings.json").write_text(json.dumps(chosen), "utf-8")
-    window = driver.Window(qupath_folder, tmp_path)
-    try:
-        window.wait()
-        yield window
-    finally:
-        window.close()
+    with _opened(driver.Window(qupath_folder, tmp_path)) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +83,8 @@ def desk(qupath_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         pytest.skip(f"qupath: two monitors need {missing}")
     at = tmp_path_factory.mktemp("desk")
     driver.make_study(at)
-    opened = desks.Desk(qupath_folder, at)
-    try:
-        opened.wait()
+    with _opened(desks.Desk(qupath_folder, at)) as opened:
         yield opened
-    finally:
-        opened.close()
 
 
 @pytest.fixture
